@@ -1,0 +1,205 @@
+//! Settings, resolved: every value valid, every default applied. Nothing here is a secret; secrets are paths to files.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use http::HeaderValue;
+use url::Url;
+
+/// The effective configuration of a relay.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Address of the relay endpoints.
+    pub listen: SocketAddr,
+    /// Address of probes, metrics and the log level.
+    pub admin_listen: SocketAddr,
+    /// How much an answer says.
+    pub answers: Answers,
+    /// How OTX is asked.
+    pub otx: Otx,
+    /// Who may ask.
+    pub auth: Auth,
+    /// PEM certificates trusted for OTX and JWKS beside the built-in roots.
+    pub extra_ca_file: Option<PathBuf>,
+    /// What is remembered.
+    pub cache: Cache,
+    /// What one caller may cost.
+    pub limits: Limits,
+    /// How a stop goes.
+    pub shutdown: Shutdown,
+    /// What is logged.
+    pub log: Log,
+}
+
+/// How much an answer says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answers {
+    /// Exactly the original relay's documents.
+    Parity,
+    /// The original's documents and what else is known.
+    Rich,
+}
+
+/// How OTX is asked.
+#[derive(Clone, Debug)]
+pub struct Otx {
+    /// API origin, with an optional path prefix, without a trailing slash in its path.
+    pub base_url: Url,
+    /// Origin of links for people.
+    pub web_url: Url,
+    /// Directory with one file a key; `default` is the key of tokens that name none.
+    pub keys_dir: Option<PathBuf>,
+    /// `User-Agent` sent to OTX.
+    pub user_agent: HeaderValue,
+    /// HTTP(S) proxy to OTX.
+    pub proxy: Option<Url>,
+    /// Time to a TCP and TLS connection.
+    pub connect_timeout: Duration,
+    /// Time for one call, body included.
+    pub call_timeout: Duration,
+    /// Time for all calls of one relay request.
+    pub deadline: Duration,
+    /// Calls per key and hour.
+    pub hourly_budget: u32,
+    /// Calls under way at once, all keys together.
+    pub max_concurrent_calls: usize,
+    /// Calls under way at once for one key.
+    pub max_concurrent_calls_per_key: usize,
+    /// Tries of one call, the first included.
+    pub max_attempts: u32,
+    /// A second try is started beside a call that takes longer than this; off when absent.
+    pub hedge_after: Option<Duration>,
+    /// Rows asked for in one listing page.
+    pub page_size: u32,
+    /// Largest answer taken, decompressed, that is held whole.
+    pub max_answer_bytes: usize,
+    /// Largest listing page taken, decompressed; it is read as a stream.
+    pub max_page_bytes: usize,
+}
+
+/// Who may ask.
+#[derive(Clone, Debug)]
+pub struct Auth {
+    /// How tokens are verified.
+    pub mode: AuthMode,
+    /// `exp` must be present.
+    pub require_exp: bool,
+    /// Clock difference allowed for `exp` and `nbf`.
+    pub leeway: Duration,
+}
+
+/// How tokens are verified.
+#[derive(Clone, Debug)]
+pub enum AuthMode {
+    /// RS256 configuration tokens, keys by JWKS.
+    Jwks(Jwks),
+    /// HS256 with a shared secret (the original's older form).
+    Hs256 {
+        /// File that holds the shared secret.
+        secret_file: PathBuf,
+    },
+}
+
+/// Where RS256 keys come from.
+#[derive(Clone, Debug)]
+pub struct Jwks {
+    /// Accepted `aud` values, at least one.
+    pub audiences: Vec<String>,
+    /// Allowed `jwks_host` claims, `host` or `host:port`, exact.
+    pub hosts: Vec<String>,
+    /// Keys from a file instead of a fetch.
+    pub file: Option<PathBuf>,
+    /// Allowed names may resolve to private or loopback addresses.
+    pub allow_private: bool,
+    /// Time for one JWKS fetch.
+    pub timeout: Duration,
+    /// Age at which fetched keys are fetched again.
+    pub ttl: Duration,
+    /// Age up to which fetched keys serve while the host cannot be asked.
+    pub max_stale: Duration,
+    /// Shortest time between two fetches that an unknown `kid` causes.
+    pub cooldown: Duration,
+}
+
+/// What is remembered.
+#[derive(Clone, Debug)]
+pub struct Cache {
+    /// Off: every request asks OTX anew.
+    pub enabled: bool,
+    /// Bytes held in memory.
+    pub max_bytes: u64,
+    /// Age of an answer about an indicator that has pulses.
+    pub general_ttl: Duration,
+    /// Age of an answer that knew nothing.
+    pub negative_ttl: Duration,
+    /// Age of a pulse's listing; its key changes when the pulse does.
+    pub listing_ttl: Duration,
+    /// Age up to which an answer serves when OTX cannot be asked.
+    pub max_stale: Duration,
+    /// A second tier shared by replicas.
+    pub shared: Option<SharedCache>,
+}
+
+/// A Valkey or Redis server shared by replicas.
+#[derive(Clone, Debug)]
+pub struct SharedCache {
+    /// `redis://` or `rediss://` URL without credentials.
+    pub url: Url,
+    /// File that holds the password.
+    pub password_file: Option<PathBuf>,
+    /// Longest time one access may take.
+    pub timeout: Duration,
+}
+
+/// What one caller may cost.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Request body bytes.
+    pub body_bytes: usize,
+    /// Request target bytes.
+    pub uri_bytes: usize,
+    /// Bytes of all request headers.
+    pub header_bytes: usize,
+    /// Number of request headers.
+    pub header_count: usize,
+    /// Observables in one request.
+    pub observables: usize,
+    /// Connections open at once.
+    pub connections: usize,
+    /// Requests under way at once.
+    pub concurrent_requests: usize,
+    /// Time to send the request headers.
+    pub header_timeout: Duration,
+    /// Time to send the request body.
+    pub body_timeout: Duration,
+}
+
+/// How a stop goes.
+#[derive(Clone, Debug)]
+pub struct Shutdown {
+    /// Time between not being ready and not accepting any more.
+    pub lame_duck: Duration,
+    /// Time that requests under way get to end.
+    pub drain: Duration,
+}
+
+/// What is logged.
+#[derive(Clone, Debug)]
+pub struct Log {
+    /// `tracing` filter directives.
+    pub level: String,
+    /// How a line looks.
+    pub format: LogFormat,
+}
+
+/// How a log line looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// JSON unless standard error is a terminal.
+    Auto,
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Text,
+}

@@ -1,0 +1,2 @@
+//! threatrelay
+fn main() {}
