@@ -1,6 +1,6 @@
 //! A token issuer for demos and tests: one RSA key made at start, its public half as a JWKS, tokens on demand.
 //!
-//! It stands where the SecureX platform stands: it signs RS256 configuration tokens and publishes the key under a
+//! It stands where the platform stands: it signs RS256 configuration tokens and publishes the key under a
 //! `kid`. Key generation and signing fail only if the crypto library does.
 
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};

@@ -69,8 +69,10 @@ pub(in crate::demo) async fn dress(request: &HeaderMap, username: Option<&str>, 
     if let Some(name) = username.and_then(|name| HeaderValue::from_str(name).ok()) {
         parts.headers.insert("x-remote-user-name", name);
     }
-    let accepts_gzip =
-        request.get(ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).is_some_and(|value| value.contains("gzip"));
+    let accepts_gzip = request
+        .get(ACCEPT_ENCODING)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| value.contains("gzip"));
     if !accepts_gzip {
         return Response::from_parts(parts, body);
     }

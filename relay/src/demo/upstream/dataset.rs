@@ -228,7 +228,8 @@ impl Dataset {
     }
 
     pub(super) fn remark(&self, asked: &Asked) -> Option<&Remark> {
-        let is_asked = |remark: &&Remark| remark.kind == asked.kind && remark.kind.normal(&remark.indicator) == asked.value;
+        let is_asked =
+            |remark: &&Remark| remark.kind == asked.kind && remark.kind.normal(&remark.indicator) == asked.value;
         self.content.remarks.iter().find(is_asked)
     }
 
@@ -248,11 +249,7 @@ impl Dataset {
 impl HashGroup {
     /// Strongest first.
     fn hashes(&self) -> [(IndicatorType, &str); 3] {
-        [
-            (IndicatorType::Sha256, &self.sha256),
-            (IndicatorType::Sha1, &self.sha1),
-            (IndicatorType::Md5, &self.md5),
-        ]
+        [(IndicatorType::Sha256, &self.sha256), (IndicatorType::Sha1, &self.sha1), (IndicatorType::Md5, &self.md5)]
     }
 
     fn hash(&self, kind: IndicatorType) -> &str {

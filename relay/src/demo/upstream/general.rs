@@ -80,6 +80,7 @@ struct Themes<'a> {
 
 /// A pulse as it stands beside an indicator: 39 keys, and no `revision`.
 #[derive(Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "the keys are OTX's")]
 struct RelatedPulse<'a> {
     id: &'a str,
     name: &'a str,
@@ -164,11 +165,8 @@ impl<'a> General<'a> {
     /// 404 for a hash OTX does not have; every other unknown indicator is answered with an empty page.
     pub(super) fn about(asked: &Asked, dataset: &'a Dataset, viewer: Option<&Account>) -> Result<Self, Refusal> {
         let kind = asked.kind;
-        let (base, hits) = if asked.wrong_sort {
-            (None, Vec::new())
-        } else {
-            (dataset.base(asked), dataset.hits(asked, viewer))
-        };
+        let (base, hits) =
+            if asked.wrong_sort { (None, Vec::new()) } else { (dataset.base(asked), dataset.hits(asked, viewer)) };
         if base.is_none() && kind.is_hash() {
             return Err(Refusal::unknown("indicator not found"));
         }

@@ -82,16 +82,9 @@ impl IndicatorType {
     #[must_use]
     pub fn sections(self) -> &'static [&'static str] {
         match self {
-            Self::Ipv4 | Self::Ipv6 => &[
-                "general",
-                "geo",
-                "reputation",
-                "url_list",
-                "passive_dns",
-                "malware",
-                "nids_list",
-                "http_scans",
-            ],
+            Self::Ipv4 | Self::Ipv6 => {
+                &["general", "geo", "reputation", "url_list", "passive_dns", "malware", "nids_list", "http_scans"]
+            }
             Self::Domain | Self::Hostname => {
                 &["general", "geo", "url_list", "passive_dns", "malware", "whois", "http_scans"]
             }

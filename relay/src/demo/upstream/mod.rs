@@ -23,12 +23,12 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde_json::json;
 
+pub(super) use self::answer::{dress, forbidden, json as json_body, no_such_path};
 pub use self::dataset::{Account, Content, Dataset, FixtureError, HashGroup, Place, Remark, Validation};
 pub use self::indicator::{Asked, IndicatorType, Refusal};
 pub use self::listing::ListedRow;
-pub use self::pulse::{AttackId, Author, FalsePositive, Group, MalwareFamily, Pulse, Reception, Row};
-pub(super) use self::answer::{dress, forbidden, json as json_body, no_such_path};
 pub(super) use self::listing::Paging;
+pub use self::pulse::{AttackId, Author, FalsePositive, Group, MalwareFamily, Pulse, Reception, Row};
 
 use self::detail::{Detail, Found, Summary};
 use self::general::General;
@@ -89,6 +89,14 @@ async fn general(State(dataset): Known, Path((slug, value)): Path<(String, Strin
         General::about(&asked, &dataset, viewer).map(|general| json_body(StatusCode::OK, &general))
     });
     ([(CACHE_CONTROL, "max-age=0")], answer).into_response()
+}
+
+/// The page about an indicator that OTX does not know.
+pub(super) fn empty_general(asked: &Asked) -> Response {
+    match General::about(asked, &Dataset::default(), None) {
+        Ok(general) => json_body(StatusCode::OK, &general),
+        Err(refusal) => refusal.into_response(),
+    }
 }
 
 async fn pulse(State(dataset): Known, Path(id): Path<String>, headers: HeaderMap) -> Response {
