@@ -10,7 +10,7 @@ mod record;
 pub mod scale;
 mod script;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -171,6 +171,9 @@ impl FakeOtx {
 
 impl Shared {
     async fn answer(&self, request: Request) -> Reply {
+        if request.path() == "/-/calls" {
+            return self.tell_calls(&request);
+        }
         let call = Call::of(&request, &self.upstream.dataset());
         let route = call.route;
         let latency = lock(&self.latency).get(&route).copied().unwrap_or_default();
@@ -178,6 +181,20 @@ impl Shared {
         let played = lock(&self.rules).iter_mut().find_map(|rule| rule.take(route, &request.target));
         let Some((delay, fault)) = played else { return self.upstream.reply(&request).await.after(latency) };
         self.play(&request, &fault).await.after(latency + delay)
+    }
+
+    /// `GET`: calls by route; `POST`: forgets them.
+    fn tell_calls(&self, request: &Request) -> Reply {
+        let mut calls = lock(&self.calls);
+        if request.method == "POST" {
+            calls.clear();
+        }
+        let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+        for call in calls.iter() {
+            *counts.entry(format!("{:?}", call.route).to_lowercase()).or_default() += 1;
+        }
+        let body = serde_json::json!({"total": calls.len(), "by_route": counts}).to_string();
+        Reply::new(200, &[("content-type".to_owned(), "application/json".to_owned())], body.as_bytes())
     }
 
     async fn play(&self, request: &Request, fault: &Fault) -> Reply {
