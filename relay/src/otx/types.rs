@@ -1,7 +1,7 @@
 //! What OTX says of an indicator (`/general`), reduced to what answers are made of. Reading is tolerant: whatever is
 //! missing or malformed is absent here; only an answer that is not an object at all is refused by the caller.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::lenient::{self, Keys, List, Number, Object, Text};
 
@@ -13,7 +13,7 @@ const PULSES_KEPT: usize = 1000;
 const TAGS_KEPT: usize = 1000;
 
 /// One `/general` answer.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct General {
     /// The indicator as OTX filed it; absent when OTX has none (`base_indicator: {}`).
     pub indicator: Option<BaseIndicator>,
@@ -24,7 +24,7 @@ pub struct General {
 }
 
 /// `base_indicator`: the identity of an indicator across pulses.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BaseIndicator {
     /// The global id, the same in every pulse's listing.
     pub id: Option<u64>,
@@ -35,7 +35,7 @@ pub struct BaseIndicator {
 }
 
 /// One pulse of a `/general` answer.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Pulse {
     /// 24 hex digits on the real OTX.
     pub id: String,
