@@ -22,6 +22,7 @@ mod lookup;
 mod metrics;
 mod page;
 mod shared;
+mod surrogates;
 pub mod time;
 pub mod types;
 
