@@ -21,6 +21,11 @@ pub struct Dates {
     pub expiration: Option<Moment>,
 }
 
+impl Dates {
+    /// It is held, nobody says since when.
+    pub(super) const UNKNOWN: Self = Self { created: None, expiration: None };
+}
+
 /// The rows of one pulse.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Listing {

@@ -14,7 +14,7 @@ use super::client::Whole;
 use super::endpoint::{Endpoint, Section};
 use super::failure::Failure;
 use super::flights::Flight;
-use super::listing::Listing;
+use super::listing::{Dates, Listing};
 use super::time::Moment;
 use super::types::{General, Pulse};
 use super::{Ask, Shared, fetch};
@@ -87,7 +87,10 @@ impl Request {
         for (index, pulse, listing) in found.await {
             match listing {
                 Ok(listing) => {
-                    let Some(dates) = listing.find(question, general.indicator.as_ref()) else { continue };
+                    let row = listing.find(question, general.indicator.as_ref());
+                    // A file may stand in a pulse under a hash that only OTX can tell to be its own.
+                    let dates = row.or((question.class == Class::File).then_some(Dates::UNKNOWN));
+                    let Some(dates) = dates else { continue };
                     let of_pulse = |text: &Option<String>| text.as_deref().and_then(Moment::parse);
                     let since =
                         dates.created.or_else(|| of_pulse(&pulse.created)).or_else(|| of_pulse(&pulse.modified));
