@@ -6,6 +6,7 @@ use super::{SCHEMA_VERSION, transient_id};
 
 /// `member-of`, from a sighting to an indicator.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[expect(clippy::struct_field_names, reason = "the names are CTIM's")]
 pub struct Relationship {
     id: String,
     relationship_type: &'static str,

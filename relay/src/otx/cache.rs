@@ -57,6 +57,7 @@ pub(super) struct Memory {
     entries: Option<Cache<Key, Value>>,
     general_ttl: Duration,
     negative_ttl: Duration,
+    listing_ttl: Duration,
     max_stale: Duration,
 }
 
@@ -101,6 +102,7 @@ impl Memory {
             entries,
             general_ttl: config.general_ttl,
             negative_ttl: config.negative_ttl,
+            listing_ttl: config.listing_ttl,
             max_stale: config.max_stale,
         }
     }
@@ -132,10 +134,19 @@ impl Memory {
         }
     }
 
+    /// How long an answer need not be asked again.
+    pub(super) fn ttl_of(&self, general: &General) -> Duration {
+        if general.is_empty() { self.negative_ttl } else { self.general_ttl }
+    }
+
+    /// How long a listing is kept.
+    pub(super) fn listing_ttl(&self) -> Duration {
+        self.listing_ttl
+    }
+
     /// True while the answer need not be asked again.
     pub(super) fn is_fresh(&self, remembered: &Remembered) -> bool {
-        let ttl = if remembered.general.is_empty() { self.negative_ttl } else { self.general_ttl };
-        remembered.at.elapsed() < ttl
+        remembered.at.elapsed() < self.ttl_of(&remembered.general)
     }
 
     /// The age of an answer that may stand in when OTX cannot be asked.

@@ -23,7 +23,7 @@ const THROTTLE_PAUSE: Duration = Duration::from_secs(10);
 const LONGEST_THROTTLE: Duration = Duration::from_secs(30);
 /// Keys remembered; a key that was idle for longer starts anew.
 const KEYS: u64 = 10_000;
-const KEY_IDLE: Duration = Duration::from_secs(2 * 3600);
+const KEY_IDLE: Duration = Duration::from_hours(2);
 
 pub(super) struct Gate {
     circuit: Breaker,

@@ -21,6 +21,11 @@ pub struct Dates {
     pub expiration: Option<Moment>,
 }
 
+impl Dates {
+    /// It is held, nobody says since when.
+    pub(super) const UNKNOWN: Self = Self { created: None, expiration: None };
+}
+
 /// The rows of one pulse.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Listing {
@@ -45,6 +50,18 @@ impl Row {
             value: value_hash(&canonical_value(row.kind.0.as_deref(), row.indicator.0.as_deref()?)),
             created: seconds(row.created.0.as_deref()),
             expiration: seconds(row.expiration.0.as_deref()),
+        })
+    }
+
+    fn from_bytes(bytes: &[u8; size_of::<Self>()]) -> Option<Self> {
+        let (id, rest) = bytes.split_first_chunk()?;
+        let (value, rest) = rest.split_first_chunk()?;
+        let (created, rest) = rest.split_first_chunk()?;
+        Some(Self {
+            id: u64::from_le_bytes(*id),
+            value: u64::from_le_bytes(*value),
+            created: u32::from_le_bytes(*created),
+            expiration: u32::from_le_bytes(rest.try_into().ok()?),
         })
     }
 
@@ -85,6 +102,24 @@ impl Listing {
             .map(|row| row.dates())
     }
 
+    /// Appends the rows, 24 bytes each.
+    pub(super) fn write_bytes(&self, bytes: &mut Vec<u8>) {
+        bytes.reserve(size_of_val(&*self.rows));
+        for row in &self.rows {
+            bytes.extend_from_slice(&row.id.to_le_bytes());
+            bytes.extend_from_slice(&row.value.to_le_bytes());
+            bytes.extend_from_slice(&row.created.to_le_bytes());
+            bytes.extend_from_slice(&row.expiration.to_le_bytes());
+        }
+    }
+
+    /// Reads what [`Self::write_bytes`] wrote; `None` for anything else.
+    pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (rows, rest) = bytes.as_chunks::<{ size_of::<Row>() }>();
+        let rows: Option<Box<[Row]>> = rows.iter().map(Row::from_bytes).collect();
+        rows.filter(|rows| rest.is_empty() && rows.is_sorted_by_key(|row| row.id)).map(|rows| Self { rows })
+    }
+
     /// Bytes held, for the cache's bound.
     pub(super) fn weight(&self) -> usize {
         self.rows.len() * size_of::<Row>() + 128
@@ -101,9 +136,12 @@ fn question_value(question: &Question) -> Cow<'_, str> {
 
 /// The one spelling of a row's value that a [`Question`] on it has too.
 fn canonical_value<'a>(kind: Option<&str>, value: &'a str) -> Cow<'a, str> {
-    let lower = |value: &'a str| match value.bytes().any(|byte| byte.is_ascii_uppercase()) {
-        true => Cow::Owned(value.to_ascii_lowercase()),
-        false => Cow::Borrowed(value),
+    let lower = |value: &'a str| {
+        if value.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            Cow::Owned(value.to_ascii_lowercase())
+        } else {
+            Cow::Borrowed(value)
+        }
     };
     match kind.unwrap_or_default() {
         "domain" | "hostname" if !value.is_ascii() => {
@@ -157,6 +195,21 @@ mod tests {
     #[test]
     fn a_row_takes_24_bytes() {
         assert_eq!(size_of::<Row>(), 24);
+    }
+
+    #[test]
+    fn a_listing_comes_back_from_its_bytes_as_it_was() {
+        let listing = listing(
+            r#"[{"id": 5, "indicator": "192.0.2.1", "type": "IPv4", "created": "2024-01-02T03:04:05"},
+                {"id": 2, "indicator": "192.0.2.2", "type": "IPv4", "expiration": "2025-01-02T00:00:00"}]"#,
+        );
+        let mut bytes = Vec::new();
+        listing.write_bytes(&mut bytes);
+        assert_eq!(bytes.len(), 48);
+        assert_eq!(Listing::from_bytes(&bytes), Some(listing));
+        assert_eq!(Listing::from_bytes(&bytes[..47]), None);
+        bytes.rotate_left(24);
+        assert_eq!(Listing::from_bytes(&bytes), None, "rows out of order are not searched");
     }
 
     #[test]

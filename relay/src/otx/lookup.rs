@@ -14,18 +14,20 @@ use super::client::Whole;
 use super::endpoint::{Endpoint, Section};
 use super::failure::Failure;
 use super::flights::Flight;
-use super::listing::Listing;
+use super::listing::{Dates, Listing};
 use super::time::Moment;
 use super::types::{General, Pulse};
 use super::{Ask, Shared, fetch};
 use crate::observable::{Class, Observable, Question};
+
+type ListingFlight = Flight<Result<Arc<Listing>, Failure>>;
 
 /// One request under way.
 struct Request {
     shared: Arc<Shared>,
     ask: Ask,
     /// The listings this request has asked for, so that without a cache, too, each is asked for once.
-    listings: Mutex<HashMap<ListingKey, Flight<Result<Arc<Listing>, Failure>>>>,
+    listings: Mutex<HashMap<ListingKey, ListingFlight>>,
     /// A call that OTX checks the key on is under way or done.
     key_checked: AtomicBool,
 }
@@ -85,7 +87,10 @@ impl Request {
         for (index, pulse, listing) in found.await {
             match listing {
                 Ok(listing) => {
-                    let Some(dates) = listing.find(question, general.indicator.as_ref()) else { continue };
+                    let row = listing.find(question, general.indicator.as_ref());
+                    // A file may stand in a pulse under a hash that only OTX can tell to be its own.
+                    let dates = row.or((question.class == Class::File).then_some(Dates::UNKNOWN));
+                    let Some(dates) = dates else { continue };
                     let of_pulse = |text: &Option<String>| text.as_deref().and_then(Moment::parse);
                     let since =
                         dates.created.or_else(|| of_pulse(&pulse.created)).or_else(|| of_pulse(&pulse.modified));
@@ -186,15 +191,27 @@ impl Request {
 }
 
 async fn fetch_general(shared: &Shared, ask: &Ask, key: GeneralKey) -> Result<Arc<General>, Failure> {
+    let Shared { client, memory, tier, .. } = shared;
+    if let Some(tier) = tier
+        && let Some((general, age)) = tier.general(&key, &client.metrics).await
+        && let Some(at) = Instant::now().checked_sub(age)
+    {
+        let general = Arc::new(general);
+        memory.keep_general(key, Arc::clone(&general), at);
+        return Ok(general);
+    }
     let endpoint = Endpoint::General { section: key.section, value: &key.value };
-    let general = match shared.client.call(ask, endpoint, shared.answer_bytes, Whole::default).await {
+    let general = match client.call(ask, endpoint, shared.answer_bytes, Whole::default).await {
         Ok(body) => General::parse(&body).map_err(|_| Failure::NotJson)?,
         // OTX calls an indicator it does not know malformed or not found.
         Err(Failure::Status(400 | 404)) => General::default(),
         Err(failure) => return Err(failure),
     };
     let general = Arc::new(general);
-    shared.memory.keep_general(key, Arc::clone(&general), Instant::now());
+    if let Some(tier) = tier {
+        tier.keep_general(&key, &general, memory.ttl_of(&general), &client.metrics).await;
+    }
+    memory.keep_general(key, Arc::clone(&general), Instant::now());
     Ok(general)
 }
 
@@ -205,11 +222,22 @@ async fn fetch_listing(
     key: ListingKey,
     check_key: bool,
 ) -> Result<Arc<Listing>, Failure> {
-    let listing = Arc::new(fetch::listing(&shared.client, ask, pulse, shared.sizes, check_key).await?);
-    if check_key {
-        shared.client.gate.key(ask.key.scope()).set_accepted(true);
+    let Shared { client, memory, tier, .. } = shared;
+    if let Some(tier) = tier
+        && let Some(listing) = tier.listing(&key, &client.metrics).await
+    {
+        let listing = Arc::new(listing);
+        memory.keep_listing(key, Arc::clone(&listing));
+        return Ok(listing);
     }
-    shared.memory.keep_listing(key, Arc::clone(&listing));
+    let listing = Arc::new(fetch::listing(client, ask, pulse, shared.sizes, check_key).await?);
+    if check_key {
+        client.gate.key(ask.key.scope()).set_accepted(true);
+    }
+    if let Some(tier) = tier {
+        tier.keep_listing(&key, &listing, memory.listing_ttl(), &client.metrics).await;
+    }
+    memory.keep_listing(key, Arc::clone(&listing));
     Ok(listing)
 }
 

@@ -21,6 +21,8 @@ mod listing;
 mod lookup;
 mod metrics;
 mod page;
+mod shared;
+mod surrogates;
 pub mod time;
 pub mod types;
 
@@ -39,6 +41,7 @@ use self::flights::Flights;
 use self::health::Probes;
 use self::key::{OtxKey, Scope};
 use self::listing::Listing;
+use self::shared::SharedTier;
 use self::types::General;
 use crate::config::Config;
 use crate::observable::Observable;
@@ -51,6 +54,7 @@ pub struct Engine(Arc<Shared>);
 struct Shared {
     client: Client,
     memory: Memory,
+    tier: Option<SharedTier>,
     generals: Flights<GeneralKey, Result<Arc<General>, Failure>>,
     listings: Flights<(Scope, ListingKey), Result<Arc<Listing>, Failure>>,
     probes: Probes,
@@ -85,15 +89,18 @@ pub enum StartError {
 }
 
 impl Engine {
-    /// Makes an engine; nothing is asked yet.
+    /// Makes an engine, inside a Tokio runtime; nothing is asked yet.
     ///
     /// # Errors
     /// When `extraCaFile` cannot be read as PEM certificates or the client cannot be made.
     pub fn new(config: &Config, metrics: Metrics) -> Result<Self, StartError> {
-        let client = Client::new(&config.otx, extra_ca(config)?, metrics).map_err(StartError::Client)?;
+        let (pem, certificates) = extra_ca(config)?;
+        let client = Client::new(&config.otx, certificates, metrics).map_err(StartError::Client)?;
+        let shared = config.cache.shared.as_ref().filter(|_| config.cache.enabled);
         Ok(Self(Arc::new(Shared {
             client,
             memory: Memory::new(&config.cache),
+            tier: shared.map(|shared| SharedTier::connect(shared, pem)),
             generals: Flights::new(),
             listings: Flights::new(),
             probes: Probes::default(),
@@ -127,10 +134,14 @@ impl Shared {
     }
 }
 
-fn extra_ca(config: &Config) -> Result<Vec<reqwest::Certificate>, StartError> {
-    let Some(path) = &config.extra_ca_file else { return Ok(Vec::new()) };
+/// The extra certificates, as PEM and parsed.
+fn extra_ca(config: &Config) -> Result<(Option<Vec<u8>>, Vec<reqwest::Certificate>), StartError> {
+    let Some(path) = &config.extra_ca_file else { return Ok((None, Vec::new())) };
     let unusable = |reason: String| StartError::ExtraCa { path: path.clone(), reason };
     let pem = std::fs::read(path).map_err(|error| unusable(error.to_string()))?;
     let certificates = reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| unusable(error.to_string()))?;
-    if certificates.is_empty() { Err(unusable("it holds no certificate".to_owned())) } else { Ok(certificates) }
+    if certificates.is_empty() {
+        return Err(unusable("it holds no certificate".to_owned()));
+    }
+    Ok((Some(pem), certificates))
 }

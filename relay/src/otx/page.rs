@@ -111,7 +111,7 @@ impl PageReader {
         let Some(blank) = rest.iter().position(|byte| !byte.is_ascii_whitespace()) else { return Ok(None) };
         let (first, rest) = (rest[blank], &rest[blank..]);
         let used = match (self.place, first) {
-            (Place::Start, b'{') => {
+            (Place::Start, b'{') | (Place::Rows, b']') => {
                 self.place = Place::Key;
                 1
             }
@@ -145,10 +145,6 @@ impl PageReader {
                 let Some(length) = self.take_field(field, rest)? else { return Ok(None) };
                 self.place = Place::Key;
                 length
-            }
-            (Place::Rows, b']') => {
-                self.place = Place::Key;
-                1
             }
             (Place::Rows, _) => {
                 let Some((row, length)) = take::<Object<WireRow<'_>>>(rest)? else { return Ok(None) };

@@ -1,9 +1,10 @@
 //! What OTX says of an indicator (`/general`), reduced to what answers are made of. Reading is tolerant: whatever is
 //! missing or malformed is absent here; only an answer that is not an object at all is refused by the caller.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::lenient::{self, Keys, List, Number, Object, Text};
+use super::surrogates;
 
 /// OTX lists 50 pulses at most; `pulse_info.count` then says 50, which means "50 or more" (measured 2026-08).
 pub const PULSE_CAP: usize = 50;
@@ -13,7 +14,7 @@ const PULSES_KEPT: usize = 1000;
 const TAGS_KEPT: usize = 1000;
 
 /// One `/general` answer.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct General {
     /// The indicator as OTX filed it; absent when OTX has none (`base_indicator: {}`).
     pub indicator: Option<BaseIndicator>,
@@ -24,7 +25,7 @@ pub struct General {
 }
 
 /// `base_indicator`: the identity of an indicator across pulses.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BaseIndicator {
     /// The global id, the same in every pulse's listing.
     pub id: Option<u64>,
@@ -35,7 +36,7 @@ pub struct BaseIndicator {
 }
 
 /// One pulse of a `/general` answer.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Pulse {
     /// 24 hex digits on the real OTX.
     pub id: String,
@@ -72,7 +73,10 @@ pub(super) struct NotGeneral;
 impl General {
     /// Reads a body. `null` is an answer that knows nothing, as in the original.
     pub(super) fn parse(body: &[u8]) -> Result<Self, NotGeneral> {
-        let answer: Option<WireGeneral> = serde_json::from_slice(body).map_err(|_| NotGeneral)?;
+        let answer: Option<WireGeneral> = match serde_json::from_slice(body) {
+            Ok(answer) => answer,
+            Err(_) => serde_json::from_slice(&surrogates::mend(body).ok_or(NotGeneral)?).map_err(|_| NotGeneral)?,
+        };
         let Some(answer) = answer else { return Ok(Self::default()) };
         let info = answer.pulse_info.0.ok_or(NotGeneral)?;
         Ok(Self {
@@ -204,5 +208,65 @@ impl WirePulse {
             related_type: self.related_indicator_type,
             related_active: self.related_indicator_is_active.0.map(|active| active != 0),
         })
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_null_or_of_another_type_is_absent() {
+        let body = r#"{"base_indicator": {"id": "12", "type": null, "indicator": 7}, "pulse_info": {"count": "2", "pulses": [
+            {"id": "a", "name": null, "tags": ["x", null, 3, ["y"]], "author": "nobody", "public": true,
+             "indicator_type_counts": {"IPv4": 1, "domain": "many"}, "related_indicator_is_active": 0, "TLP": ["red"]},
+            {"name": "no id"}, null, 5, {"id": 17, "description": {}, "indicator_count": -1, "public": 2}]}}"#;
+        let general = General::parse(body.as_bytes()).unwrap();
+        let indicator = BaseIndicator { id: Some(12), kind: None, value: Some("7".into()) };
+        assert_eq!((general.indicator.as_ref(), general.count), (Some(&indicator), 2));
+        let first = Pulse {
+            id: "a".into(),
+            tags: vec!["x".into(), "3".into()],
+            public: true,
+            indicator_types: vec!["IPv4".into(), "domain".into()],
+            related_active: Some(false),
+            ..Pulse::default()
+        };
+        assert_eq!(general.pulses, [first, Pulse { id: "17".into(), ..Pulse::default() }]);
+    }
+
+    #[test]
+    fn an_answer_that_knows_nothing_is_empty() {
+        for body in
+            ["null", r#"{"base_indicator": {}, "pulse_info": {"count": 0, "pulses": []}}"#, r#"{"pulse_info": {}}"#]
+        {
+            assert_eq!(General::parse(body.as_bytes()).unwrap(), General::default(), "{body}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_answer_is_refused() {
+        for body in ["", "{}", "[]", "7", "\"x\"", "<html></html>", r#"{"pulse_info": []}"#, r#"{"pulse_info": {}"#] {
+            assert!(General::parse(body.as_bytes()).is_err(), "{body}");
+        }
+    }
+
+    #[test]
+    fn half_a_surrogate_pair_hides_nothing() {
+        let body = r#"{"pulse_info": {"pulses": [{"id": "a", "name": "\ud83d!"}]}}"#;
+        let general = General::parse(body.as_bytes()).unwrap();
+        assert_eq!(general.pulses[0].name.as_deref(), Some("\u{fffd}!"));
+    }
+
+    #[test]
+    fn a_full_list_or_a_larger_count_may_hide_pulses() {
+        let general = |pulses: usize, count| General {
+            pulses: (0..pulses).map(|id| Pulse { id: id.to_string(), ..Pulse::default() }).collect(),
+            count,
+            indicator: None,
+        };
+        assert!(general(50, 50).is_capped() && general(1, 29).is_capped());
+        assert!(!general(49, 49).is_capped() && !general(0, 0).is_capped());
     }
 }
