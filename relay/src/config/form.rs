@@ -53,8 +53,9 @@ pub enum Form {
     Hosts,
 }
 
-/// A setting's value as one of the sources wrote it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A setting's value as one of the sources wrote it. It may hold a credential that is yet to be refused, so its `Debug`
+/// shows nothing.
+#[derive(Clone, PartialEq, Eq)]
 pub enum Text {
     /// One text; a list may stand in it, comma-separated.
     One(String),
@@ -86,6 +87,12 @@ impl Text {
             Self::One(text) => text.trim().is_empty(),
             Self::Many(entries) => entries.is_empty(),
         }
+    }
+}
+
+impl fmt::Debug for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Text(..)")
     }
 }
 
