@@ -1,4 +1,4 @@
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at the first surprise")]
 
 use std::path::Path;
 
@@ -239,4 +239,28 @@ async fn a_start_with_an_unusable_file_names_its_setting() {
     std::fs::write(&file, SIGNER.jwks()).unwrap();
     config.otx.keys_dir = Some(dir.path().join("absent"));
     assert!(said(&config).starts_with("otx.keysDir: "));
+}
+
+#[tokio::test]
+async fn a_changed_secret_is_in_use_without_a_restart() {
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join("secret");
+    std::fs::write(&file, "a".repeat(64)).unwrap();
+    let more = [("THREATRELAY_AUTH_MODE", "hs256"), ("THREATRELAY_AUTH_HS256_SECRET_FILE", file.to_str().unwrap())];
+    let authenticator = authenticator(dir.path(), &more);
+    let token = |letter: &str| hs256(letter.repeat(64).as_bytes(), &json!({"key": "otx-key"}));
+    let (old, new) = (token("a"), token("b"));
+    assert_eq!(verdict(&authenticator, &old).await, "otx-key 100");
+
+    std::fs::write(&file, "b".repeat(64)).unwrap();
+    // A server runs requests as tasks, so this must be possible.
+    let waiting = tokio::spawn(async move {
+        while verdict(&authenticator, &new).await != "otx-key 100" {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        verdict(&authenticator, &old).await
+    });
+    let old_verdict = tokio::time::timeout(Duration::from_secs(20), waiting).await;
+    let old_verdict = old_verdict.expect("the new secret is not in use after 20 s").unwrap();
+    assert_eq!(old_verdict, "Authorization failed: Failed to decode JWT with provided key");
 }
