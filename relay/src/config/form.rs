@@ -189,7 +189,7 @@ impl fmt::Display for Form {
             }
             Self::Duration { zero, max } => {
                 let sign = if *zero { "zero or positive" } else { "positive" };
-                write!(f, "a {sign} duration of at most {}, such as 50ms, 25s, 5m or 1h", brief(*max))
+                write!(f, "a {sign} duration of at most {}, such as 50ms, 25s, 5m or 1h", in_largest_unit(*max))
             }
             Self::Count { min, max } => write!(f, "a whole number from {min} to {max}"),
             Self::Switch => f.write_str("true or false"),
@@ -200,7 +200,7 @@ impl fmt::Display for Form {
 }
 
 /// Seconds in the largest unit that divides them.
-fn brief(seconds: u64) -> String {
+fn in_largest_unit(seconds: u64) -> String {
     match seconds {
         s if s % 3600 == 0 => format!("{}h", s / 3600),
         s if s % 60 == 0 => format!("{}m", s / 60),
