@@ -1,1 +1,3 @@
 //! Stub: to be written.
+
+pub mod config;
