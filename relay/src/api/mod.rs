@@ -1,1 +1,2 @@
-//! Stub: to be written.
+//! placeholder
+pub mod payload;
