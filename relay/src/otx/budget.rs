@@ -1,0 +1,144 @@
+//! Budgets of calls: how many a key may make an hour, and how many retries OTX is asked to bear.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// A token bucket whose tokens may be taken ahead of time: the taker waits until its token is there.
+///
+/// In any hour at most `hourly` tokens are handed out: a fifth of them may be taken at once, the rest trickle in.
+#[derive(Debug)]
+pub(super) struct HourlyBudget {
+    state: Mutex<Tokens>,
+    hourly: u32,
+}
+
+#[derive(Debug)]
+struct Tokens {
+    /// Tokens at hand; negative while takers wait.
+    left: f64,
+    counted: Instant,
+}
+
+impl HourlyBudget {
+    pub(super) fn new(hourly: u32, now: Instant) -> Self {
+        let state = Mutex::new(Tokens { left: Self::burst(hourly), counted: now });
+        Self { state, hourly }
+    }
+
+    fn burst(hourly: u32) -> f64 {
+        (f64::from(hourly) / 5.0).max(1.0)
+    }
+
+    /// Takes one token and tells how long to wait for it.
+    ///
+    /// # Errors
+    /// The wait when it is longer than `patience`; no token is taken then.
+    pub(super) fn take(&self, now: Instant, patience: Duration) -> Result<Duration, Duration> {
+        let burst = Self::burst(self.hourly);
+        let per_second = (f64::from(self.hourly) - burst).max(1.0) / 3600.0;
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let elapsed = now.saturating_duration_since(state.counted);
+        state.left = (state.left + elapsed.as_secs_f64() * per_second).min(burst);
+        state.counted = now;
+        let wait = Duration::from_secs_f64((1.0 - state.left).max(0.0) / per_second);
+        if wait > patience {
+            return Err(wait);
+        }
+        state.left -= 1.0;
+        Ok(wait)
+    }
+
+    /// Tokens that can be taken without waiting.
+    pub(super) fn left(&self) -> u32 {
+        let left = self.state.lock().unwrap_or_else(PoisonError::into_inner).left.max(0.0);
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "clamped to zero and a u32's burst"
+        )]
+        let left = left as u32;
+        left
+    }
+}
+
+/// Retries allowed: one for every five calls, and ten a second beside.
+#[derive(Debug)]
+pub(super) struct RetryBudget {
+    state: Mutex<Tokens>,
+}
+
+impl RetryBudget {
+    const PER_CALL: f64 = 0.2;
+    const PER_SECOND: f64 = 10.0;
+    const MOST: f64 = 100.0;
+
+    pub(super) fn new(now: Instant) -> Self {
+        Self { state: Mutex::new(Tokens { left: Self::PER_SECOND, counted: now }) }
+    }
+
+    /// Counts a call.
+    pub(super) fn deposit(&self) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.left = (state.left + Self::PER_CALL).min(Self::MOST);
+    }
+
+    /// Takes one retry, if there is one.
+    pub(super) fn withdraw(&self, now: Instant) -> bool {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let elapsed = now.saturating_duration_since(state.counted).as_secs_f64();
+        // What time alone brings is not saved up beyond one second's worth.
+        let floor = (state.left + elapsed * Self::PER_SECOND).min(Self::PER_SECOND);
+        state.left = state.left.max(floor);
+        state.counted = now;
+        let granted = state.left >= 1.0;
+        if granted {
+            state.left -= 1.0;
+        }
+        granted
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_hour_sees_more_calls_than_the_budget() {
+        let start = Instant::now();
+        let budget = HourlyBudget::new(1000, start);
+        let mut calls = Vec::new();
+        for second in 0..3 * 3600 {
+            let now = start + Duration::from_secs(second);
+            while budget.take(now, Duration::ZERO).is_ok() {
+                calls.push(second);
+            }
+        }
+        let busiest =
+            (0..2 * 3600).map(|from| calls.iter().filter(|at| (from..from + 3600).contains(*at)).count()).max();
+        assert!(busiest.is_some_and(|busiest| (900..=1000).contains(&busiest)), "{busiest:?}");
+    }
+
+    #[test]
+    fn a_taker_waits_for_its_token_within_its_patience() {
+        let now = Instant::now();
+        let budget = HourlyBudget::new(3600, now);
+        while budget.take(now, Duration::ZERO).is_ok() {}
+        let patience = Duration::from_secs(3);
+        let waits: Vec<_> = std::iter::from_fn(|| budget.take(now, patience).ok()).collect();
+        assert!(waits.len() == 2 && waits.is_sorted() && waits.iter().all(|wait| *wait <= patience), "{waits:?}");
+    }
+
+    #[test]
+    fn retries_stay_a_fifth_of_the_calls_and_ten_a_second() {
+        let start = Instant::now();
+        let budget = RetryBudget::new(start);
+        let mut retries = 0;
+        for tick in 0..10_000_u32 {
+            budget.deposit();
+            while budget.withdraw(start + Duration::from_millis(u64::from(tick))) {
+                retries += 1;
+            }
+        }
+        assert!(retries <= 10_000 / 5 + 10 * 10 + 10, "{retries}");
+    }
+}
