@@ -45,17 +45,17 @@ async fn metrics(State(app): State<Arc<App>>, headers: HeaderMap) -> impl IntoRe
 }
 
 async fn log_level(State(app): State<Arc<App>>) -> Result<String, (StatusCode, String)> {
-    app.log_level.get().map(|directives| directives + "\n").map_err(refusal)
+    app.log_level.get().map(|directives| directives + "\n").map_err(|error| refusal(&error))
 }
 
 async fn set_log_level(State(app): State<Arc<App>>, directives: String) -> Result<String, (StatusCode, String)> {
     let directives = directives.trim();
-    app.log_level.set(directives).map_err(refusal)?;
+    app.log_level.set(directives).map_err(|error| refusal(&error))?;
     tracing::warn!(directives, "log level changed");
     Ok(format!("{directives}\n"))
 }
 
-fn refusal(error: LogLevelError) -> (StatusCode, String) {
+fn refusal(error: &LogLevelError) -> (StatusCode, String) {
     let status = match error {
         LogLevelError::Unreadable(_) => StatusCode::BAD_REQUEST,
         LogLevelError::Detached(_) => StatusCode::INTERNAL_SERVER_ERROR,

@@ -39,7 +39,13 @@ impl App {
     #[must_use]
     pub fn new(config: Config, log_level: LogLevel) -> Arc<Self> {
         let slots = Semaphore::new(config.limits.concurrent_requests);
-        Arc::new(Self { config, metrics: Metrics::new(), log_level, phase: watch::Sender::new(Phase::Starting), slots })
+        Arc::new(Self {
+            config,
+            metrics: Metrics::new(),
+            log_level,
+            phase: watch::Sender::new(Phase::Starting),
+            slots,
+        })
     }
 
     /// Where the relay is in its life.

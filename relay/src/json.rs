@@ -9,7 +9,8 @@ use serde::Serialize;
 use serde_json::ser::{Formatter, Serializer};
 
 /// What is sent instead of a document whose `Serialize` failed, which no type of this crate does.
-const UNWRITABLE: &[u8] = b"{\"errors\":[{\"code\":\"oops\",\"message\":\"Something went wrong.\",\"type\":\"fatal\"}]}\n";
+const UNWRITABLE: &[u8] =
+    b"{\"errors\":[{\"code\":\"oops\",\"message\":\"Something went wrong.\",\"type\":\"fatal\"}]}\n";
 
 /// The bytes of an answer: compact, ASCII, ended by a newline.
 #[must_use]
@@ -132,7 +133,8 @@ mod tests {
     #[test]
     fn the_checker_refuses_blanks_raw_characters_unsorted_keys_and_a_missing_newline() {
         assert!(is_canonical(b"{\"a\":{\"b\":1,\"c\":2},\"d\":[]}\n"));
-        for wrong in ["{\"a\": 1}\n", "\"é\"\n", "{\"b\":1,\"a\":2}\n", "[{\"b\":1,\"a\":2}]\n", "{}", "{}\n\n", ""] {
+        for wrong in ["{\"a\": 1}\n", "\"é\"\n", "{\"b\":1,\"a\":2}\n", "[{\"b\":1,\"a\":2}]\n", "{}", "{}\n\n", ""]
+        {
             assert!(!is_canonical(wrong.as_bytes()), "{wrong:?} passed");
         }
     }

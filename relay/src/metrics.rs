@@ -12,11 +12,11 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::api::version::VERSION;
+use crate::otx;
 use crate::trace::TraceId;
 
 /// Seconds; the buckets that OpenTelemetry advises for HTTP durations.
-const DURATION_BUCKETS: [f64; 14] =
-    [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
+const DURATION_BUCKETS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
 
 /// All metrics of a relay, with the registry they are read from.
 #[derive(Debug)]
@@ -24,6 +24,8 @@ pub struct Metrics {
     registry: Registry,
     /// Requests on the relay listener.
     pub http: HttpMetrics,
+    /// The OTX engine.
+    pub otx: otx::Metrics,
     responses: Family<ResponseLabels, Counter>,
     auth_failures: Family<AuthLabels, Counter>,
 }
@@ -94,20 +96,16 @@ impl Metrics {
         let build = Info::new([("version", VERSION)]);
         registry.register("relay_build", "The build of this relay", build);
         let http = HttpMetrics::register(&mut registry);
+        let otx = otx::Metrics::register(&mut registry);
         let responses = Family::default();
         registry.register("relay_responses", "Answers by how complete they are", responses.clone());
         let auth_failures = Family::default();
         registry.register("relay_auth_failures", "Refused callers by reason", auth_failures.clone());
-        Self { registry, http, responses, auth_failures }
+        Self { registry, http, otx, responses, auth_failures }
     }
 
     /// Counts an answer: `outcome` is `ok`, `warning`, `partial`, `error`, `refused` or `cancelled`.
-    pub fn count_response(
-        &self,
-        endpoint: &'static str,
-        outcome: &'static str,
-        error_code: Option<&'static str>,
-    ) {
+    pub fn count_response(&self, endpoint: &'static str, outcome: &'static str, error_code: Option<&'static str>) {
         self.responses.get_or_create(&ResponseLabels { endpoint, outcome, error_code }).inc();
     }
 
@@ -142,7 +140,8 @@ impl HttpMetrics {
         let active_requests = Gauge::default();
         registry.register("http_server_active_requests", "Requests under way", active_requests.clone());
         let duration = Family::new_with_constructor(
-            (|| HistogramWithExemplars::new(DURATION_BUCKETS.into_iter())) as fn() -> HistogramWithExemplars<TraceLabels>,
+            (|| HistogramWithExemplars::new(DURATION_BUCKETS.into_iter()))
+                as fn() -> HistogramWithExemplars<TraceLabels>,
         );
         let help = "Time from a request's head to its answer";
         registry.register_with_unit("http_server_request_duration", help, Unit::Seconds, duration.clone());

@@ -19,7 +19,9 @@ pub struct LogLevel(reload::Handle<EnvFilter, Registry>);
 #[derive(Debug, thiserror::Error)]
 pub enum LogLevelError {
     /// The text is no list of directives.
-    #[error("the log level is not understood: {0}; use a level like `info` or directives like `info,threatrelay::otx=debug`")]
+    #[error(
+        "the log level is not understood: {0}; use a level like `info` or directives like `info,threatrelay::otx=debug`"
+    )]
     Unreadable(#[from] ParseError),
     /// The subscriber that the filter belongs to is gone.
     #[error("the log level cannot be changed: {0}")]

@@ -104,6 +104,8 @@ pub(super) fn json(status: StatusCode, document: &(impl Serialize + ?Sized)) -> 
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
     use super::*;
     use crate::api::tests::text_of;
     use crate::error::code;
@@ -116,7 +118,7 @@ mod tests {
         let response = answer.into_response();
         assert_eq!(response.status(), StatusCode::OK);
         assert_eq!(response.headers()["content-type"], "application/json");
-        let outcome = *response.extensions().get::<Outcome>().expect("an outcome");
+        let outcome = *response.extensions().get::<Outcome>().unwrap();
         (text_of(response).await, outcome)
     }
 

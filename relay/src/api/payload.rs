@@ -85,6 +85,5 @@ fn text(field: Field) -> Result<String, &'static str> {
         Field::Missing => Err("Missing data for required field."),
         Field::Null => Err("Field may not be null."),
         Field::NotAString => Err("Not a valid string."),
-        Field::LoneSurrogate => Err("Not a valid utf-8 string."),
     }
 }

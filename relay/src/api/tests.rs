@@ -45,7 +45,10 @@ async fn version_has_no_envelope_and_ignores_the_body() {
 #[tokio::test]
 async fn watchdog_gives_its_header_back() {
     let request = || Request::get("/watchdog");
-    assert_eq!(answer(request().header("Health-Check", "a \"b\" \u{e9}"), "").await, "{\"data\":\"a \\\"b\\\" \\u00c3\\u00a9\"}\n");
+    assert_eq!(
+        answer(request().header("Health-Check", "a \"b\" \u{e9}"), "").await,
+        "{\"data\":\"a \\\"b\\\" \\u00c3\\u00a9\"}\n"
+    );
     assert_eq!(answer(request().header("Health-Check", ""), "").await, "{\"data\":\"\"}\n");
     assert_eq!(
         answer(request(), "").await,
@@ -71,7 +74,11 @@ async fn refer_links_every_supported_type() {
             let [id, title, url] = ["id", "title", "url"].map(|key| reference[key].as_str().unwrap());
             let name = title.strip_prefix("Search for this ").unwrap();
             assert_eq!(reference["description"], format!("Lookup this {name} on AlienVault OTX"));
-            (id.strip_prefix("ref-avotx-search-").unwrap(), name, url.strip_prefix("https://otx.example/indicator/").unwrap())
+            (
+                id.strip_prefix("ref-avotx-search-").unwrap(),
+                name,
+                url.strip_prefix("https://otx.example/indicator/").unwrap(),
+            )
         })
         .collect();
     assert_eq!(

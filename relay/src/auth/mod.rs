@@ -1,1 +1,3 @@
-//! Stub: to be written.
+//! Who may ask, and with which OTX key.
+
+pub mod resolver;

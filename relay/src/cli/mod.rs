@@ -1,6 +1,7 @@
 //! The command line: what a person or a container types, and the exit code they get. Commands live in one file each; data
 //! goes to standard output, everything else to standard error, and secrets are never taken as arguments.
 
+pub mod config;
 mod serve;
 
 use std::fmt::Display;
@@ -11,12 +12,13 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::Serialize;
 
+use self::config::Outcome;
 use crate::api::version::VERSION;
+use crate::config::{Errors, Loaded, load, process_environment};
+use crate::json::python_dumps;
 
-/// Exit code when the command was understood and failed.
+/// Exit code when the command was understood and failed. 2, for wrong usage, is clap's; 78 is [`config::EX_CONFIG`].
 const FAILURE: u8 = 1;
-/// Exit code when the settings are not valid (`EX_CONFIG` of sysexits.h); 2, for wrong usage, is clap's.
-const CONFIGURATION: u8 = 78;
 
 /// Answers Cisco SecureX / XDR relay requests with threat intelligence from AlienVault OTX.
 #[derive(Debug, Parser)]
@@ -42,6 +44,9 @@ enum Command {
     Serve(ConfigFile),
     /// Run the relay on a bundled upstream and show requests to try
     Demo,
+    /// Show or check the settings
+    #[command(subcommand)]
+    Config(ConfigCommand),
     /// Print the version
     #[command(after_help = "Example:\n  threatrelay version -o json")]
     Version {
@@ -51,12 +56,34 @@ enum Command {
     },
 }
 
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Print every setting with its value and where the value came from
+    #[command(after_help = "Example:\n  threatrelay config print -o yaml --config FILE")]
+    Print {
+        #[command(flatten)]
+        file: ConfigFile,
+        /// Form of the output
+        #[arg(short, long, value_enum, default_value_t)]
+        output: config::Output,
+    },
+    /// Say whether the settings are valid and name every problem
+    #[command(after_help = "Example:\n  threatrelay config validate --config FILE")]
+    Validate(ConfigFile),
+}
+
 /// Where the settings are read from, beside the environment.
 #[derive(Debug, Args)]
 struct ConfigFile {
     /// YAML file with settings; environment variables take precedence over it
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
+}
+
+impl ConfigFile {
+    fn load(&self) -> Result<Loaded, Errors> {
+        load(self.config.as_deref(), process_environment())
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
@@ -78,29 +105,36 @@ pub fn run() -> ExitCode {
         }
     };
     match cli.command {
-        Command::Serve(ConfigFile { config }) => serve::run(config.as_deref()),
+        Command::Serve(file) => match file.load() {
+            Ok(loaded) => serve::run(loaded),
+            refused => say(&config::validate(&refused)),
+        },
         Command::Demo => fail("this build has no demo"),
+        Command::Config(ConfigCommand::Print { file, output }) => say(&config::print(&file.load(), output)),
+        Command::Config(ConfigCommand::Validate(file)) => say(&config::validate(&file.load())),
         Command::Version { output } => say(&version(output)),
     }
 }
 
-fn version(output: VersionOutput) -> String {
+fn version(output: VersionOutput) -> Outcome {
     #[derive(Serialize)]
     struct Document {
         name: &'static str,
         version: &'static str,
     }
     let name = "threatrelay";
-    match output {
+    let stdout = match output {
         VersionOutput::Text => format!("{name} {VERSION}\n"),
-        VersionOutput::Json => crate::json::python_dumps(&Document { name, version: VERSION }) + "\n",
-    }
+        VersionOutput::Json => python_dumps(&Document { name, version: VERSION }) + "\n",
+    };
+    Outcome { stdout, stderr: String::new(), exit_code: 0 }
 }
 
-/// Writes data. A reader who stops reading (`| head`) is no failure.
-fn say(text: &str) -> ExitCode {
-    let _ = stdout().write_all(text.as_bytes());
-    ExitCode::SUCCESS
+/// Writes what a command says. A reader who stops reading (`| head`) is no failure.
+fn say(outcome: &Outcome) -> ExitCode {
+    let _ = stdout().write_all(outcome.stdout.as_bytes());
+    let _ = stderr().write_all(outcome.stderr.as_bytes());
+    ExitCode::from(outcome.exit_code)
 }
 
 /// Says in one line why a command failed.
@@ -111,6 +145,8 @@ fn fail(reason: impl Display) -> ExitCode {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
     use clap::CommandFactory;
 
     use super::*;
@@ -122,15 +158,16 @@ mod tests {
 
     #[test]
     fn a_command_is_needed_and_wrong_usage_exits_with_2() {
-        for arguments in [&["threatrelay"][..], &["threatrelay", "server"], &["threatrelay", "serve", "--port", "1"]] {
-            let refusal = Cli::try_parse_from(arguments).expect_err("refused");
+        for arguments in [&["threatrelay"][..], &["threatrelay", "server"], &["threatrelay", "serve", "--port", "1"]]
+        {
+            let refusal = Cli::try_parse_from(arguments).unwrap_err();
             assert_eq!(refusal.exit_code(), 2, "{arguments:?}");
         }
     }
 
     #[test]
     fn help_shows_examples_and_exit_codes() {
-        let help = Cli::try_parse_from(["threatrelay", "--help"]).expect_err("help");
+        let help = Cli::try_parse_from(["threatrelay", "--help"]).unwrap_err();
         assert_eq!(help.exit_code(), 0);
         let text = help.to_string();
         assert!(text.contains("Examples:") && text.contains("78  settings not valid"), "{text}");
@@ -138,8 +175,8 @@ mod tests {
 
     #[test]
     fn the_version_is_told_for_people_and_programs() {
-        assert_eq!(version(VersionOutput::Text), format!("threatrelay {VERSION}\n"));
-        let document: serde_json::Value = serde_json::from_str(&version(VersionOutput::Json)).expect("JSON");
+        assert_eq!(version(VersionOutput::Text).stdout, format!("threatrelay {VERSION}\n"));
+        let document: serde_json::Value = serde_json::from_str(&version(VersionOutput::Json).stdout).unwrap();
         assert_eq!(document, serde_json::json!({"name": "threatrelay", "version": VERSION}));
     }
 }

@@ -2,15 +2,15 @@
 //! happens. Ends with 0 after an orderly stop, and says in one line why it could not start.
 
 use std::io;
-use std::path::Path;
 use std::process::ExitCode;
 
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::{CONFIGURATION, fail};
+use super::fail;
 use crate::app::App;
-use crate::config::{self, Config};
+use crate::config::{Config, Loaded};
 use crate::server::{BindError, Server};
 use crate::telemetry::{self, AlreadyInstalled, LogLevel};
 
@@ -34,20 +34,21 @@ enum ServeError {
     Cut,
 }
 
-/// Runs the relay with the settings of this file and the environment.
-pub(super) fn run(file: Option<&Path>) -> ExitCode {
-    let loaded = match config::load(file, config::process_environment()) {
-        Ok(loaded) => loaded,
-        Err(errors) => return CONFIGURATION,
-    };
+/// Runs the relay until it is told to stop.
+pub(super) fn run(loaded: Loaded) -> ExitCode {
+    match start(loaded) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(error),
+    }
 }
 
-fn start(config: Config, warnings: &[String]) -> Result<(), ServeError> {
+fn start(loaded: Loaded) -> Result<(), ServeError> {
+    let Loaded { config, warnings, settings: _ } = loaded;
     let log_level = telemetry::install(&config.log)?;
     for warning in warnings {
         tracing::warn!("{warning}");
     }
-    tokio::runtime::Runtime::new()?.block_on(serve(config, log_level))
+    Runtime::new()?.block_on(serve(config, log_level))
 }
 
 async fn serve(config: Config, log_level: LogLevel) -> Result<(), ServeError> {

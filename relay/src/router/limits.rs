@@ -28,8 +28,10 @@ fn refusal(uri: &Uri, headers: &HeaderMap, limits: &Limits) -> Option<HttpError>
     }
     let header_bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
     if headers.len() > limits.header_count || header_bytes > limits.header_bytes {
-        let message =
-            format!("The request has more than {} headers or {} bytes of them.", limits.header_count, limits.header_bytes);
+        let message = format!(
+            "The request has more than {} headers or {} bytes of them.",
+            limits.header_count, limits.header_bytes
+        );
         let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
         return Some(HttpError::new(status, "threatrelay.LargeHeaders", message));
     }

@@ -12,11 +12,8 @@ use crate::api::http_error::HttpError;
 
 /// Answers a panic of what is behind with 500.
 pub(super) async fn answer_500(request: Request, next: Next) -> Response {
-    match AssertUnwindSafe(next.run(request)).catch_unwind().await {
-        Ok(response) => response,
-        Err(_) => {
-            tracing::error!("a request ended in a panic: please report the line logged before this one");
-            HttpError::defect().into_response()
-        }
-    }
+    AssertUnwindSafe(next.run(request)).catch_unwind().await.unwrap_or_else(|_| {
+        tracing::error!("a request ended in a panic; please report it with the line logged before this one");
+        HttpError::defect().into_response()
+    })
 }

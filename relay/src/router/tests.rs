@@ -41,7 +41,13 @@ async fn wrong_paths_are_answered_as_the_original_did() {
 
 #[tokio::test]
 async fn wrong_methods_are_answered_without_an_allow_header() {
-    let wrong = [("GET", "/version"), ("PUT", "/health"), ("POST", "/watchdog"), ("TRACE", "/version"), ("NONSENSE", "/health")];
+    let wrong = [
+        ("GET", "/version"),
+        ("PUT", "/health"),
+        ("POST", "/watchdog"),
+        ("TRACE", "/version"),
+        ("NONSENSE", "/health"),
+    ];
     for (method, path) in wrong {
         let response = ask(method, path).await;
         assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED, "{method} {path}");
@@ -175,7 +181,8 @@ async fn metrics_know_routes_and_known_methods_alone() {
 #[tokio::test]
 async fn a_request_whose_caller_went_away_is_counted_as_cancelled() {
     let app = fixture::relay(fixture::config());
-    let router = layered(Router::new().route("/version", get(async || std::future::pending::<()>().await)), app.clone());
+    let router =
+        layered(Router::new().route("/version", get(async || std::future::pending::<()>().await)), app.clone());
     let request = Request::get("/version").body(Body::empty()).unwrap();
     assert!(router.oneshot(request).now_or_never().is_none());
     let metrics = app.metrics.encode(Exposition::Text);
@@ -196,7 +203,7 @@ async fn one_line_tells_of_a_request_without_its_path_token_or_observables() {
     let response = relay(fixture::relay(fixture::config())).oneshot(request).await.unwrap();
 
     let text = captured.text();
-    let line: serde_json::Value = serde_json::from_str(&text).expect("one JSON line");
+    let line: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert_eq!(line["span"]["trace_id"], response.headers()["x-trace-id"].to_str().unwrap());
     assert_eq!(line["span"]["route"], "/refer/observables");
     assert_eq!((&line["status"], &line["observables"], &line["outcome"]), (&200.into(), &2.into(), &"ok".into()));

@@ -52,7 +52,10 @@ impl Listening {
         self.stop.cancel();
         let Ok(Connections { graceful, tasks }) = self.accepting.await else { return };
         if tokio::time::timeout(drain, graceful.shutdown()).await.is_err() {
-            tracing::warn!(connections = tasks.len(), "connections cut: their requests took longer than the drain time");
+            tracing::warn!(
+                connections = tasks.len(),
+                "connections cut: their requests took longer than the drain time"
+            );
         }
     }
 }
@@ -113,8 +116,5 @@ async fn next(listener: &TcpListener, room: &Arc<Semaphore>) -> io::Result<(TcpS
 
 /// Whether the connection was gone before it could be accepted, which is no failure of this process.
 fn is_the_peers(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::ConnectionRefused | ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset
-    )
+    matches!(error.kind(), ErrorKind::ConnectionRefused | ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset)
 }

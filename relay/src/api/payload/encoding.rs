@@ -69,7 +69,8 @@ mod tests {
 
     #[test]
     fn broken_text_gives_nothing() {
-        for body in [&b"\"\xe9\""[..], b"\"\xed\xa0\x80\"", b"[\0]\0\xd8", b"[\0\x00\xd8]\0", b"[\0\0\0\x00\xd8\0\0"] {
+        for body in [&b"\"\xe9\""[..], b"\"\xed\xa0\x80\"", b"[\0]\0\xd8", b"[\0\x00\xd8]\0", b"[\0\0\0\x00\xd8\0\0"]
+        {
             assert_eq!(decode(body), None, "{body:?}");
         }
     }

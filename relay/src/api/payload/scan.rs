@@ -1,6 +1,7 @@
 //! Reads the JSON of a request body into what the payload rules ask of it: an array, and of each element whether it is
 //! an object, its `type` and `value`, and the names of its other keys. The grammar is that of Python's `json` module:
-//! `NaN`, `Infinity` and `-Infinity` are numbers, of a repeated key the last value holds. Anything else gives nothing.
+//! `NaN`, `Infinity` and `-Infinity` are numbers, of a repeated key the last value holds. Anything else gives nothing,
+//! and so does half a surrogate pair, which Python keeps and cannot send on.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -42,8 +43,6 @@ pub(super) enum Field {
     Null,
     /// A number, a boolean, an array or an object.
     NotAString,
-    /// A string with half a surrogate pair, which is no text.
-    LoneSurrogate,
     /// Text.
     Text(String),
 }
@@ -70,12 +69,6 @@ struct Scanner<'a> {
     text: &'a str,
     at: usize,
     depth: usize,
-}
-
-/// A JSON string; a lone surrogate in it stands as U+FFFD.
-struct Text<'a> {
-    content: Cow<'a, str>,
-    whole: bool,
 }
 
 impl<'a> Scanner<'a> {
@@ -134,10 +127,7 @@ impl<'a> Scanner<'a> {
 
     fn field(&mut self) -> Option<Field> {
         match self.peek()? {
-            b'"' => {
-                let Text { content, whole } = self.string()?;
-                Some(if whole { Field::Text(content.into_owned()) } else { Field::LoneSurrogate })
-            }
+            b'"' => Some(Field::Text(self.string()?.into_owned())),
             b'n' => self.word("null").map(|()| Field::Null),
             _ => self.skip_value().map(|()| Field::NotAString),
         }
@@ -165,7 +155,7 @@ impl<'a> Scanner<'a> {
     fn object(&mut self, mut member: impl FnMut(&mut Self, Cow<'a, str>) -> Option<()>) -> Option<()> {
         self.expect(b'{')?;
         self.list(b'}', |scanner| {
-            let key = scanner.string()?.content;
+            let key = scanner.string()?;
             scanner.skip_blanks();
             scanner.expect(b':')?;
             scanner.skip_blanks();
@@ -195,9 +185,9 @@ impl<'a> Scanner<'a> {
         Some(())
     }
 
-    fn string(&mut self) -> Option<Text<'a>> {
+    fn string(&mut self) -> Option<Cow<'a, str>> {
         self.expect(b'"')?;
-        let (mut start, mut whole) = (self.at, true);
+        let mut start = self.at;
         let mut unescaped: Option<String> = None;
         loop {
             match self.next()? {
@@ -205,9 +195,7 @@ impl<'a> Scanner<'a> {
                 b'\\' => {
                     let text = unescaped.get_or_insert_default();
                     text.push_str(self.text.get(start..self.at - 1)?);
-                    let character = self.escape()?;
-                    whole &= character.is_some();
-                    text.push(character.unwrap_or(char::REPLACEMENT_CHARACTER));
+                    text.push(self.escape()?);
                     start = self.at;
                 }
                 0..=0x1f => return None,
@@ -215,41 +203,31 @@ impl<'a> Scanner<'a> {
             }
         }
         let rest = self.text.get(start..self.at - 1)?;
-        let content = match unescaped {
+        Some(match unescaped {
             None => Cow::Borrowed(rest),
             Some(text) => Cow::Owned(text + rest),
-        };
-        Some(Text { content, whole })
+        })
     }
 
-    /// What stands after a backslash; `Some(None)` is a lone surrogate.
-    #[expect(clippy::option_option, reason = "the outer level is the syntax, the inner the character")]
-    fn escape(&mut self) -> Option<Option<char>> {
-        let character = match self.next()? {
+    /// What stands after a backslash. Half a surrogate pair is not text.
+    fn escape(&mut self) -> Option<char> {
+        Some(match self.next()? {
             byte @ (b'"' | b'\\' | b'/') => char::from(byte),
             b'b' => '\u{8}',
             b'f' => '\u{c}',
             b'n' => '\n',
             b'r' => '\r',
             b't' => '\t',
-            b'u' => return self.unicode_escape(),
-            _ => return None,
-        };
-        Some(Some(character))
-    }
-
-    #[expect(clippy::option_option, reason = "as in `escape`")]
-    fn unicode_escape(&mut self) -> Option<Option<char>> {
-        let first = self.hex4()?;
-        let after_first = self.at;
-        if (0xd800..0xdc00).contains(&first) && self.word("\\u").is_some() {
-            let second = self.hex4()?;
-            if let Some(Ok(character)) = char::decode_utf16([first, second]).next() {
-                return Some(Some(character));
+            b'u' => {
+                let first = self.hex4()?;
+                if !(0xd800..0xdc00).contains(&first) {
+                    return char::from_u32(first.into());
+                }
+                self.word("\\u")?;
+                return char::decode_utf16([first, self.hex4()?]).next()?.ok();
             }
-            self.at = after_first;
-        }
-        Some(char::from_u32(u32::from(first)))
+            _ => return None,
+        })
     }
 
     fn hex4(&mut self) -> Option<u16> {
