@@ -1,9 +1,11 @@
 //! Everything heavier than a unit test: fake upstreams, the contract and fault suites, benchmarks.
 
 pub mod canonical;
+pub mod engine;
 pub mod fake_otx;
 pub mod issuer;
 pub mod jwks_server;
+pub mod oracle;
 pub mod schema;
 pub mod tls;
 pub mod wire;
