@@ -10,6 +10,7 @@ mod listings;
 mod transport;
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use libtest_mimic::{Arguments, Trial};
 
@@ -18,20 +19,22 @@ use self::case::{KINDS, Memory};
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     // Cases wait more than they work.
-    arguments.test_threads.get_or_insert(6);
+    arguments.test_threads.get_or_insert(16);
     let mut trials = Vec::new();
-    for (index, fault) in answers::table().into_iter().enumerate() {
+    for fault in answers::table().into_iter().map(Arc::new) {
         for kind in KINDS {
             for memory in [Memory::Cold, Memory::Warm] {
                 let name = format!("answer/{}/{}/{memory:?}", fault.name, kind.name);
-                trials.push(Trial::test(name, move || case::answer(&answers::table()[index], kind, memory)));
+                let fault = Arc::clone(&fault);
+                trials.push(Trial::test(name, move || case::answer(&fault, kind, memory)));
             }
         }
     }
-    for (index, fault) in listings::table().into_iter().enumerate() {
+    for fault in listings::table().into_iter().map(Arc::new) {
         for kind in KINDS {
             let name = format!("listing/{}/{}", fault.name, kind.name);
-            trials.push(Trial::test(name, move || case::listing(&listings::table()[index], kind)));
+            let fault = Arc::clone(&fault);
+            trials.push(Trial::test(name, move || case::listing(&fault, kind)));
         }
     }
     for way in transport::WAYS {
