@@ -204,7 +204,8 @@ impl Answer {
 /// Content with the two accounts of the bundled data set and these pulses.
 #[must_use]
 pub fn content(pulses: Vec<Pulse>) -> Content {
-    let account = |key: &str, username: &str, user_id| Account { key: key.into(), username: username.into(), user_id };
+    let account =
+        |key: &str, username: &str, user_id| Account { key: key.into(), username: username.into(), user_id };
     let accounts = vec![account(KEY, OWNER, 1), account(SECOND_KEY, "second-owner", 2)];
     Content { accounts, pulses, ..Content::default() }
 }
@@ -244,7 +245,8 @@ pub fn row(kind: IndicatorType, indicator: &str) -> Row {
 /// `count` rows of other host names, older than those of [`row`].
 #[must_use]
 pub fn filler(count: usize) -> Vec<Row> {
-    let created = |index: usize| format!("2026-01-10T{:02}:{:02}:{:02}", index / 3600 % 24, index / 60 % 60, index % 60);
+    let created =
+        |index: usize| format!("2026-01-10T{:02}:{:02}:{:02}", index / 3600 % 24, index / 60 % 60, index % 60);
     let host = |index: usize| Row {
         created: created(index),
         ..row(IndicatorType::Hostname, &format!("host-{index}.filler.example"))

@@ -121,7 +121,8 @@ async fn a_spent_budget_is_waited_for_within_the_deadline() {
     let one = [observable(ObservableType::Ip, "192.0.2.77")];
     let answer = engine.lookup(&one).await.unwrap();
     assert!(answer.entries().is_empty(), "{:?}", answer.entries());
-    let few: Vec<Observable> = (0..4).map(|index| observable(ObservableType::Ip, &format!("192.0.2.{index}"))).collect();
+    let few: Vec<Observable> =
+        (0..4).map(|index| observable(ObservableType::Ip, &format!("192.0.2.{index}"))).collect();
     let answer = engine.lookup(&few).await.unwrap();
     assert!(answer.entries().is_empty() && answer.took > Duration::from_secs(1), "{answer:?}");
 }
@@ -265,7 +266,7 @@ async fn a_second_try_beside_a_slow_call_is_made_when_configured() {
 async fn a_request_ends_at_its_deadline_with_what_it_has() {
     let other = pulse(1, vec![row(IndicatorType::Ipv4, "192.0.2.1")]);
     let fake = fake(vec![pulse(0, evil_among(2)), other]).await;
-    fake.add(Rule::on(Route::General, Fault::Honest).containing(EVIL).delay(Duration::from_secs(60)));
+    fake.add(Rule::on(Route::General, Fault::Honest).containing(EVIL).delay(Duration::from_mins(1)));
     let engine = Settings::asking(&fake).set("otx.deadline", "1500ms").start();
     let answer = engine.lookup(&[domain(EVIL), observable(ObservableType::Ip, "192.0.2.1")]).await.unwrap();
     assert!(answer.took < Duration::from_millis(2500), "{:?}", answer.took);

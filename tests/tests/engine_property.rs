@@ -137,7 +137,14 @@ fn sketch() -> impl Strategy<Value = Sketch> {
 }
 
 fn manners() -> impl Strategy<Value = Manners> {
-    (3..40_usize, prop_oneof![Just(None), (3..12_usize).prop_map(Some)], 0..5_u8, 0..9_usize, any::<bool>(), 0..3_usize)
+    (
+        3..40_usize,
+        prop_oneof![Just(None), (3..12_usize).prop_map(Some)],
+        0..5_u8,
+        0..9_usize,
+        any::<bool>(),
+        0..3_usize,
+    )
         .prop_map(|(page_size, clamp, listing, general, whole_pulses_fail, base)| Manners {
             page_size,
             clamp,
@@ -287,7 +294,11 @@ struct Expected {
 
 fn expected(case: &Case, content: &Content, asked: &[Observable]) -> Expected {
     let reader = if case.second_reader { "second-owner" } else { OWNER };
-    let failing: BTreeSet<String> = case.pulses.iter().enumerate().filter(|(_, sketch)| sketch.fails.is_some())
+    let failing: BTreeSet<String> = case
+        .pulses
+        .iter()
+        .enumerate()
+        .filter(|(_, sketch)| sketch.fails.is_some())
         .map(|(index, _)| Scale::pulse_id(index))
         .collect();
     let (mut hits, mut unasked, mut lacking) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
@@ -359,7 +370,8 @@ fn an_answer_is_the_content_minus_what_is_named() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let _inside = runtime.enter();
     let fake = runtime.block_on(FakeOtx::with(Dataset::default())).unwrap();
-    let persistence = FileFailurePersistence::Direct(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/engine_property.seeds"));
+    let persistence =
+        FileFailurePersistence::Direct(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/engine_property.seeds"));
     let config = Config { cases: CASES, failure_persistence: Some(Box::new(persistence)), ..Config::default() };
     TestRunner::new(config).run(&case(), |case| runtime.block_on(run(&fake, &case))).unwrap();
 }

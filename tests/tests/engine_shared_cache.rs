@@ -39,7 +39,8 @@ impl Redis {
         }
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let folder = tempfile::tempdir().unwrap();
-        let arguments: Vec<String> = arguments.iter().map(|&argument| argument.replace("PORT", &port.to_string())).collect();
+        let arguments: Vec<String> =
+            arguments.iter().map(|&argument| argument.replace("PORT", &port.to_string())).collect();
         let child = spawn(port, folder.path(), &arguments);
         let redis = Self { child, port, folder, arguments };
         redis.wait();
@@ -166,7 +167,8 @@ async fn what_one_replica_learnt_costs_another_no_call() {
 async fn what_is_kept_tells_nothing_by_its_name_and_goes_by_itself() {
     let Some(redis) = Redis::start("what_is_kept_tells_nothing_by_its_name_and_goes_by_itself", &[]) else { return };
     let fake = fake().await;
-    let engine = replica(&settings(&fake, &redis).set("cache.listingTtl", "100s").set("cache.generalTtl", "100s")).await;
+    let engine =
+        replica(&settings(&fake, &redis).set("cache.listingTtl", "100s").set("cache.generalTtl", "100s")).await;
     engine.lookup(&[domain(EVIL)]).await.unwrap();
     let names = redis.names();
     assert!(names.len() >= 3, "{names:?}");
@@ -203,6 +205,9 @@ async fn a_private_listing_is_not_shared_with_another_key() {
     assert_eq!((fake.count(Route::General), fake.count(Route::Listing)), (1, 1));
 }
 
+/// Does something to the value of this name.
+type Spoil<'a> = &'a dyn Fn(&str);
+
 #[tokio::test]
 async fn a_value_that_cannot_be_read_is_as_good_as_none() {
     let Some(redis) = Redis::start("a_value_that_cannot_be_read_is_as_good_as_none", &[]) else { return };
@@ -212,7 +217,7 @@ async fn a_value_that_cannot_be_read_is_as_good_as_none() {
         redis.tell(&["DEL", name]);
         redis.tell(&["LPUSH", name, "x"]);
     };
-    let ways: [(&str, &dyn Fn(&str)); 5] = [
+    let ways: [(&str, Spoil<'_>); 5] = [
         ("empty", &|name| drop(redis.tell(&["SET", name, ""]))),
         ("words", &|name| drop(redis.tell(&["SET", name, "<html>not a value</html>"]))),
         ("another format", &|name| drop(redis.tell(&["SETRANGE", name, "0", "\u{7f}"]))),
@@ -254,7 +259,9 @@ async fn a_full_server_still_serves_what_it_has() {
 
 #[tokio::test]
 async fn a_rotated_password_is_used() {
-    let Some(redis) = Redis::start("a_rotated_password_is_used", &["--requirepass", "first-password"]) else { return };
+    let Some(redis) = Redis::start("a_rotated_password_is_used", &["--requirepass", "first-password"]) else {
+        return;
+    };
     let fake = fake().await;
     let file = redis.folder.path().join("password");
     std::fs::write(&file, "first-password\n").unwrap();
@@ -384,8 +391,18 @@ async fn it_is_reached_over_tls_and_only_with_a_trusted_certificate() {
     let file = |name: &str| folder.path().join(name).display().to_string();
     let (certificate, key, ca) = (file("server.pem"), file("server.key"), file("ca.pem"));
     let arguments = [
-        "--port", "0", "--tls-port", "PORT", "--tls-cert-file", &certificate, "--tls-key-file", &key,
-        "--tls-ca-cert-file", &ca, "--tls-auth-clients", "no",
+        "--port",
+        "0",
+        "--tls-port",
+        "PORT",
+        "--tls-cert-file",
+        &certificate,
+        "--tls-key-file",
+        &key,
+        "--tls-ca-cert-file",
+        &ca,
+        "--tls-auth-clients",
+        "no",
     ];
     let Some(redis) = Redis::start("it_is_reached_over_tls_and_only_with_a_trusted_certificate", &arguments) else {
         return;

@@ -11,7 +11,7 @@ use super::case::Expect::{self, Failed, Honest, KeyRefused, KeyRests, Unknown, W
 use super::case::FaultCase;
 
 const OOPS: &str = "oops";
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_mins(1);
 const CUT: Expect = Failed(OOPS, "closed the connection before its answer was complete");
 const NOT_JSON: Expect = Failed(OOPS, "answered with something that is not the expected JSON");
 const LATE: Expect = Failed(OOPS, "did not answer within 1.5 s");
@@ -75,13 +75,23 @@ fn connections() -> Vec<FaultCase> {
         case("length too long", Fault::ContentLength(50), CUT, TRIES),
         case("length too short", Fault::ContentLength(-50), NOT_JSON, ONCE),
         case("bad chunk", raw(garbage), CUT, TRIES),
-        case("chunks without end", raw("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n"), CUT, TRIES),
+        case(
+            "chunks without end",
+            raw("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n"),
+            CUT,
+            TRIES,
+        ),
         case("two lengths", raw(two_lengths), CUT, TRIES),
         case("truncated gzip", Fault::TruncatedGzip, CUT, TRIES),
         case("gzip that is none", encoded("gzip"), CUT, TRIES),
         case("deflate unasked", encoded("deflate"), NOT_JSON, ONCE),
         case("not HTTP", raw("SSH-2.0-OpenSSH_9.2\r\n"), CUT, TRIES),
-        case("a megabyte of headers", raw(&format!("HTTP/1.1 200 OK\r\nx: {}\r\n\r\n", "x".repeat(1 << 20))), CUT, TRIES),
+        case(
+            "a megabyte of headers",
+            raw(&format!("HTTP/1.1 200 OK\r\nx: {}\r\n\r\n", "x".repeat(1 << 20))),
+            CUT,
+            TRIES,
+        ),
         case("three hundred headers", raw(&format!("HTTP/1.1 200 OK\r\n{}\r\n", "x: y\r\n".repeat(300))), CUT, TRIES),
         case("100 and no more", raw("HTTP/1.1 100 Continue\r\n\r\n"), CUT, TRIES),
         case("a bomb of ten gigabytes", Fault::GzipBomb(10_240), LARGE, ONCE),
@@ -91,9 +101,8 @@ fn connections() -> Vec<FaultCase> {
 
 fn statuses() -> Vec<FaultCase> {
     let status = |name, status, words, calls| FaultCase::new(name, Fault::status(status), Failed(OOPS, words), calls);
-    let redirect = |name, status, to, words| {
-        FaultCase::new(name, Fault::redirect(status, to), Failed(OOPS, words), ONCE)
-    };
+    let redirect =
+        |name, status, to, words| FaultCase::new(name, Fault::redirect(status, to), Failed(OOPS, words), ONCE);
     let throttled = |name, retry| FaultCase::new(name, Fault::throttled(retry), THROTTLED, ONCE);
     vec![
         FaultCase::new("400", Fault::status(400), Unknown, ONCE),
@@ -209,23 +218,32 @@ fn fields() -> Vec<FaultCase> {
         same("no author", without_in_pulse("author")),
         same("the author is text", in_pulse("author", json!("nobody"))),
         same("the author is nameless", in_pulse("author", json!({"username": ""}))),
-        same("a pulse twice", Fault::rewrite(|body| {
-            if let Some(pulses) = body["pulse_info"]["pulses"].as_array_mut() {
-                pulses.extend(pulses.clone());
-            }
-        })),
-        same("nulls and numbers among the pulses", Fault::rewrite(|body| {
-            if let Some(pulses) = body["pulse_info"]["pulses"].as_array_mut() {
-                pulses.extend([json!(null), json!(5), json!([])]);
-            }
-        })),
+        same(
+            "a pulse twice",
+            Fault::rewrite(|body| {
+                if let Some(pulses) = body["pulse_info"]["pulses"].as_array_mut() {
+                    pulses.extend(pulses.clone());
+                }
+            }),
+        ),
+        same(
+            "nulls and numbers among the pulses",
+            Fault::rewrite(|body| {
+                if let Some(pulses) = body["pulse_info"]["pulses"].as_array_mut() {
+                    pulses.extend([json!(null), json!(5), json!([])]);
+                }
+            }),
+        ),
     ];
     for date in dates {
         let name: &'static str = Box::leak(format!("created and modified are {date:?}").into_boxed_str());
-        table.push(same(name, Fault::in_pulses(move |pulse| {
-            pulse["created"] = date.into();
-            pulse["modified"] = date.into();
-        })));
+        table.push(same(
+            name,
+            Fault::in_pulses(move |pulse| {
+                pulse["created"] = date.into();
+                pulse["modified"] = date.into();
+            }),
+        ));
     }
     table
 }

@@ -24,7 +24,7 @@ use threatrelay::otx::Failure;
 #[derive(Debug)]
 pub struct Kind {
     pub name: &'static str,
-    pub kind: ObservableType,
+    pub asked_as: ObservableType,
     pub value: &'static str,
     /// How OTX spells it, and calls its type.
     row: (IndicatorType, &'static str),
@@ -34,12 +34,12 @@ pub struct Kind {
 
 const fn kind(
     name: &'static str,
-    kind: ObservableType,
+    asked_as: ObservableType,
     value: &'static str,
     row: (IndicatorType, &'static str),
     path: &'static str,
 ) -> Kind {
-    Kind { name, kind, value, row, path }
+    Kind { name, asked_as, value, row, path }
 }
 
 const MD5: &str = "0cc175b9c0f1b6a831c399e269772661";
@@ -70,12 +70,12 @@ pub static KINDS: &[Kind] = &[
 
 impl Kind {
     pub fn observable(&self) -> Observable {
-        observable(self.kind, self.value)
+        observable(self.asked_as, self.value)
     }
 
     /// How entries name it.
     pub fn subject(&self) -> String {
-        format!("{} {:?}", self.kind, self.value)
+        format!("{} {:?}", self.asked_as, self.value)
     }
 }
 
@@ -217,7 +217,7 @@ pub fn answer(case: &FaultCase, kind: &Kind, memory: Memory) -> Result<(), Faile
         };
         world.check_always(&answer)?;
         let empty_first = matches!(case.expect, Expect::Unknown | Expect::Warned(_));
-        let sections = if empty_first && kind.kind == ObservableType::Domain { 2 } else { 1 };
+        let sections = if empty_first && kind.asked_as == ObservableType::Domain { 2 } else { 1 };
         let calls = world.calls_of(Route::General, kind.path);
         is(calls == case.calls * sections, "calls of /general", &calls)?;
         let (hits, entries) = (answer.pulses_of(kind.value).len(), answer.entries());
@@ -231,7 +231,8 @@ pub fn answer(case: &FaultCase, kind: &Kind, memory: Memory) -> Result<(), Faile
             (Expect::Honest, _) => is(hits == 1 && told.is_none(), "unlike the honest answer", &answer),
             (Expect::Unknown, _) => is(hits == 0 && told.is_none(), "something is known, or told", &answer),
             (Expect::Warned(expected), _) => {
-                let warned = told.is_some_and(|(code, severity, _)| (code, severity) == (expected, Severity::Warning));
+                let warned =
+                    told.is_some_and(|(code, severity, _)| (code, severity) == (expected, Severity::Warning));
                 is(hits == 0 && warned, "the warning", &entries)
             }
             (Expect::Failed(expected, words) | Expect::KeyRests(expected, words), Memory::Cold) => {
@@ -273,7 +274,7 @@ pub fn listing(case: &FaultCase, kind: &Kind) -> Result<(), Failed> {
         let rests = matches!(case.expect, Expect::KeyRests(..));
         is(rests || answer.pulses_of(OTHER).len() == 1, "the other observable's data", &answer)?;
         // A hash may stand in a pulse under another hash, so that OTX's word on the pulse is enough for a match.
-        let is_file = matches!(kind.kind, ObservableType::Md5 | ObservableType::Sha1 | ObservableType::Sha256);
+        let is_file = matches!(kind.asked_as, ObservableType::Md5 | ObservableType::Sha1 | ObservableType::Sha256);
         match case.expect {
             Expect::Honest => is(hits == 1 && entries.is_empty(), "unlike the honest answer", &answer),
             Expect::Unknown => is(hits == usize::from(is_file) && entries.is_empty(), "no row", &answer),

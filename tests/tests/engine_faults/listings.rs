@@ -92,19 +92,30 @@ pub fn table() -> Vec<FaultCase> {
         same("a row with a key twice", with_element(r#"{"id": 1, "id": 2, "indicator": "x"}"#)),
         same("a row with a number beyond all bounds", with_element(r#"{"id": 1e999, "indicator": "x"}"#)),
         same("a row with half a surrogate pair", with_element(r#"{"id": 5, "indicator": "\ud83d"}"#)),
-        same("no ids", Fault::in_rows(|row| {
-            row.as_object_mut().map(|row| row.remove("id"));
-        })),
+        same(
+            "no ids",
+            Fault::in_rows(|row| {
+                row.as_object_mut().map(|row| row.remove("id"));
+            }),
+        ),
         same("ids are texts", in_row("id", json!("a number"))),
         same("types are null", Fault::in_rows(|row| row["type"] = Value::Null)),
         same("expiration is a number", in_row("expiration", json!(5))),
         same("expired before it was made", in_row("expiration", json!("1999-01-01T00:00:00"))),
-        same("created is missing", Fault::in_rows(|row| {
-            row.as_object_mut().map(|row| row.remove("created"));
-        })),
-        case("values are null", Fault::in_rows(|row| {
-            row["indicator"] = Value::Null;
-        }), Unknown, ONCE),
+        same(
+            "created is missing",
+            Fault::in_rows(|row| {
+                row.as_object_mut().map(|row| row.remove("created"));
+            }),
+        ),
+        case(
+            "values are null",
+            Fault::in_rows(|row| {
+                row["indicator"] = Value::Null;
+            }),
+            Unknown,
+            ONCE,
+        ),
     ];
     for date in [
         "2016-04-27T05:31:07.423000",
@@ -119,10 +130,13 @@ pub fn table() -> Vec<FaultCase> {
         "",
     ] {
         let name: &'static str = Box::leak(format!("created and expiration are {date:?}").into_boxed_str());
-        table.push(same(name, Fault::in_rows(move |row| {
-            row["created"] = date.into();
-            row["expiration"] = date.into();
-        })));
+        table.push(same(
+            name,
+            Fault::in_rows(move |row| {
+                row["created"] = date.into();
+                row["expiration"] = date.into();
+            }),
+        ));
     }
     table
 }

@@ -51,8 +51,18 @@ pub static WAYS: &[Way] = &[
     way("a name that does not exist", LeadsTo::NoName, "oops", NO_CONNECTION),
     way("a black hole", LeadsTo::BlackHole, "oops", NO_CONNECTION),
     way("a flood", LeadsTo::Flood, "oops", "answered with more than 8388608 bytes"),
-    way("expired", LeadsTo::Tls(Certificate::Expired, true), SSL, "Unable to verify SSL certificate: Certificate has expired."),
-    way("another name", LeadsTo::Tls(Certificate::WrongName, true), SSL, "Hostname mismatch, certificate is not valid for it."),
+    way(
+        "expired",
+        LeadsTo::Tls(Certificate::Expired, true),
+        SSL,
+        "Unable to verify SSL certificate: Certificate has expired.",
+    ),
+    way(
+        "another name",
+        LeadsTo::Tls(Certificate::WrongName, true),
+        SSL,
+        "Hostname mismatch, certificate is not valid for it.",
+    ),
     way("self-signed", LeadsTo::Tls(Certificate::SelfSigned, true), SSL, "Unable to verify SSL certificate: "),
     way("unknown authority", LeadsTo::Tls(Certificate::Good, false), SSL, "Unable to get local issuer certificate."),
     way("TLS 1.0", LeadsTo::Answering(TLS_1_0), SSL, "No TLS version and cipher in common with the server."),
@@ -66,8 +76,8 @@ const fn way(name: &'static str, leads_to: LeadsTo, code: &'static str, words: &
 
 /// A `ServerHello` of TLS 1.0: version 3.1, 32 bytes of random, no session, `TLS_RSA_WITH_AES_128_CBC_SHA`.
 const TLS_1_0: &[u8] = &[
-    22, 3, 1, 0, 42, 2, 0, 0, 38, 3, 1, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7,
-    7, 7, 7, 7, 0, 0, 0x2f, 0,
+    22, 3, 1, 0, 42, 2, 0, 0, 38, 3, 1, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7,
+    7, 7, 7, 7, 7, 7, 0, 0, 0x2f, 0,
 ];
 /// A fatal `protocol_version` alert.
 const ALERT: &[u8] = &[21, 3, 1, 0, 2, 2, 70];
