@@ -1,5 +1,6 @@
 //! Everything heavier than a unit test: fake upstreams, the contract and fault suites, benchmarks.
 
+pub mod bench;
 pub mod canonical;
 pub mod fake_otx;
 pub mod issuer;
