@@ -1,1 +1,9 @@
-//! tests
+//! Everything heavier than a unit test: fake upstreams, the contract and fault suites, benchmarks.
+
+pub mod canonical;
+pub mod fake_otx;
+pub mod issuer;
+pub mod jwks_server;
+pub mod schema;
+pub mod tls;
+pub mod wire;

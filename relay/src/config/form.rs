@@ -53,8 +53,9 @@ pub enum Form {
     Hosts,
 }
 
-/// A setting's value as one of the sources wrote it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A setting's value as one of the sources wrote it. It may hold a credential that is yet to be refused, so its `Debug`
+/// shows nothing.
+#[derive(Clone, PartialEq, Eq)]
 pub enum Text {
     /// One text; a list may stand in it, comma-separated.
     One(String),
@@ -86,6 +87,12 @@ impl Text {
             Self::One(text) => text.trim().is_empty(),
             Self::Many(entries) => entries.is_empty(),
         }
+    }
+}
+
+impl fmt::Debug for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Text(..)")
     }
 }
 
@@ -182,7 +189,7 @@ impl fmt::Display for Form {
             }
             Self::Duration { zero, max } => {
                 let sign = if *zero { "zero or positive" } else { "positive" };
-                write!(f, "a {sign} duration of at most {}, such as 50ms, 25s, 5m or 1h", brief(*max))
+                write!(f, "a {sign} duration of at most {}, such as 50ms, 25s, 5m or 1h", in_largest_unit(*max))
             }
             Self::Count { min, max } => write!(f, "a whole number from {min} to {max}"),
             Self::Switch => f.write_str("true or false"),
@@ -193,7 +200,7 @@ impl fmt::Display for Form {
 }
 
 /// Seconds in the largest unit that divides them.
-fn brief(seconds: u64) -> String {
+fn in_largest_unit(seconds: u64) -> String {
     match seconds {
         s if s % 3600 == 0 => format!("{}h", s / 3600),
         s if s % 60 == 0 => format!("{}m", s / 60),

@@ -77,7 +77,9 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     fn document(&mut self, text: &str) {
-        match serde_saphyr::from_str::<Option<Node>>(text) {
+        // `off` is a log level and no boolean.
+        let options = serde_saphyr::options! { strict_booleans: true };
+        match serde_saphyr::from_str_with_options::<Option<Node>>(text, options) {
             Ok(None | Some(Node::Null)) => {}
             Ok(Some(Node::Map(entries))) => self.section("", entries),
             Ok(Some(_)) => self.not_yaml(1, "the document is not a mapping of settings".to_owned()),
@@ -93,8 +95,10 @@ impl Walk<'_> {
         for (name, Spanned { value: node, referenced, .. }) in entries {
             let path = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
             let origin = self.at(referenced.line());
-            let setting = find(&path).filter(|_| !name.contains('.'));
-            let is_section = SETTINGS.iter().any(|setting| setting.path.starts_with(&format!("{path}.")));
+            // A path in one name is no nesting, and two spellings of one setting could contradict each other.
+            let is_nested = !name.contains('.');
+            let setting = find(&path).filter(|_| is_nested);
+            let is_section = is_nested && known_paths().any(|known| known == path);
             match (setting, node) {
                 (_, Node::Null) if setting.is_some() || is_section => {}
                 (Some(setting), Node::Scalar(text)) => self.give(setting, Text::One(text), origin),
@@ -112,10 +116,10 @@ impl Walk<'_> {
                     why: format!("{path} is a section; write its settings below it, indented"),
                 }),
                 (None, _) => {
-                    let hint = if find(&path).is_some() {
-                        "; write the part after the dot on a line of its own, indented".to_owned()
-                    } else {
+                    let hint = if is_nested {
                         nearest(&path, known_paths())
+                    } else {
+                        "; write the part after the dot on a line of its own, indented".to_owned()
                     };
                     self.problems.push(Problem::Unknown { origin, name: path, hint });
                 }
@@ -149,7 +153,7 @@ fn known_paths() -> impl Iterator<Item = String> {
     })
 }
 
-/// `; did you mean X?` for the name that differs least, if one is near.
+/// `; did you mean X?` for the name that differs least, if one is near, or where all names stand.
 fn nearest(name: &str, known: impl Iterator<Item = String>) -> String {
     let last = |path: &str| path.trim_start_matches(PREFIX).rsplit('.').next().unwrap_or_default().to_lowercase();
     let best = known
@@ -161,7 +165,7 @@ fn nearest(name: &str, known: impl Iterator<Item = String>) -> String {
         .min();
     match best {
         Some((near, _, candidate)) if near <= 2.max(last(name).len() / 4) => format!("; did you mean {candidate}?"),
-        _ => String::new(),
+        _ => "; docs/configuration.md lists all".to_owned(),
     }
 }
 

@@ -43,6 +43,15 @@ fn a_list_may_be_a_yaml_list_or_one_text() {
 }
 
 #[test]
+fn a_text_that_looks_like_another_type_keeps_its_letters() {
+    for text in ["off", "on", "yes", "0.0.0.0:9090", "2026-11-24", "60s", "1.5s", "10000", "true"] {
+        let (given, problems) = yaml(&format!("listen: {text}\n"));
+        assert_eq!(problems, [""; 0]);
+        assert_eq!(given["listen"].0.to_string(), text);
+    }
+}
+
+#[test]
 fn what_says_nothing_is_not_given() {
     for text in
         ["", "# only a comment\n", "---\n", "otx:\n", "otx:\n  proxy:\nlisten: ''\nauth: {audiences: []}\n", "~\n"]
@@ -57,18 +66,19 @@ fn what_says_nothing_is_not_given() {
 #[test]
 fn every_unknown_name_is_refused_with_its_line_and_the_nearest_one() {
     let (_, problems) = yaml(
-        "lissen: x\notx:\n  baseURL: https://otx.example\n  zebra: 1\naudiences: [a]\ncahce: {}\nauth.mode: jwks\nlog: {color: on}\n",
+        "lissen: x\notx:\n  baseURL: https://otx.example\n  zebra: 1\naudiences: [a]\ncahce: {}\nauth.mode: jwks\ncache.shared: {}\nlog: {color: on}\n",
     );
     assert_eq!(
         problems,
         [
             "relay.yaml:1: there is no setting lissen; did you mean listen?",
             "relay.yaml:3: there is no setting otx.baseURL; did you mean otx.baseUrl?",
-            "relay.yaml:4: there is no setting otx.zebra",
+            "relay.yaml:4: there is no setting otx.zebra; docs/configuration.md lists all",
             "relay.yaml:5: there is no setting audiences; did you mean auth.audiences?",
             "relay.yaml:6: there is no setting cahce; did you mean cache?",
             "relay.yaml:7: there is no setting auth.mode; write the part after the dot on a line of its own, indented",
-            "relay.yaml:8: there is no setting log.color",
+            "relay.yaml:8: there is no setting cache.shared; write the part after the dot on a line of its own, indented",
+            "relay.yaml:9: there is no setting log.color; docs/configuration.md lists all",
         ]
     );
 }
@@ -141,7 +151,7 @@ fn unknown_variables_are_refused_without_their_values() {
         problems,
         [
             "environment: there is no setting THREATRELAY_OTX_BASEURL; did you mean THREATRELAY_OTX_BASE_URL?",
-            "environment: there is no setting THREATRELAY_OTX_KEY_OF_MINE",
+            "environment: there is no setting THREATRELAY_OTX_KEY_OF_MINE; docs/configuration.md lists all",
         ]
     );
 }

@@ -74,7 +74,9 @@ impl Values {
         let refused = |problems: &[Problem], path: &str| {
             problems.iter().any(|problem| matches!(problem, Problem::Invalid { setting, .. } if setting.path == path))
         };
-        let mode: Option<&str> = self.optional("auth.mode").ok().flatten();
+        // Half a file is read like a whole one; what seems to be missing may stand in the other half.
+        let is_whole = !problems.iter().any(|p| matches!(p, Problem::Unreadable { .. } | Problem::NotYaml { .. }));
+        let mode: Option<&str> = self.optional("auth.mode").ok().flatten().filter(|_| is_whole);
         let needed = [
             (
                 "jwks",

@@ -147,6 +147,14 @@ fn a_setting_that_is_wrong_is_not_reported_as_missing_too() {
 }
 
 #[test]
+fn a_file_that_cannot_be_read_is_the_only_problem() {
+    let problems = load_from("auth: [\n", &[]).unwrap_err();
+    assert!(problems.len() == 1 && problems[0].starts_with("relay.yaml:1: not a valid YAML"), "{problems:?}");
+    let errors = load(Some(Path::new("/nowhere/relay.yaml")), std::iter::empty()).unwrap_err();
+    assert_eq!(errors.0.len(), 1, "{errors}");
+}
+
+#[test]
 fn plain_http_to_otx_is_allowed_with_a_warning() {
     let loaded = load_from(MINIMAL, &[("THREATRELAY_OTX_BASE_URL", "http://192.0.2.1:8080")]).unwrap();
     assert_eq!(loaded.warnings.len(), 1);
