@@ -78,8 +78,8 @@ impl Formatter for Ascii {
     }
 }
 
-/// Whether all of a fragment, which holds no control characters, is below U+007F. Has no early end, so that it is compiled
-/// to vector instructions: most of an answer goes through here.
+/// Whether all of a fragment, which holds no control characters, is below U+007F. Has no early end, so that it is
+/// compiled to vector instructions: most of an answer goes through here.
 fn is_printable(fragment: &str) -> bool {
     fragment.bytes().fold(0, |bits, byte| bits | byte.wrapping_add(1)) < 0x80
 }

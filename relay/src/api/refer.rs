@@ -1,5 +1,5 @@
 //! `POST /refer/observables`: for each observable of a supported type a link to its page on OTX. Pure text work, no
-//! token and no call to OTX; unsupported types are left out, and an observable that was sent twice is answered once.
+//! token and no call to OTX; unsupported types are left out, and an observable sent twice is answered once.
 
 use std::sync::Arc;
 
