@@ -2,9 +2,11 @@
 
 pub mod bench;
 pub mod canonical;
+pub mod engine;
 pub mod fake_otx;
 pub mod issuer;
 pub mod jwks_server;
+pub mod oracle;
 pub mod schema;
 pub mod tls;
 pub mod wire;
