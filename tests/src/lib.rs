@@ -1,1 +1,5 @@
 //! tests
+
+pub mod cluster;
+pub mod eventually;
+pub mod xtask;
