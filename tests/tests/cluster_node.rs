@@ -2,10 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use serde_json::{Value, json};
-use tests::cluster::Cluster;
+use serde_json::Value;
+use tests::cluster::{Cluster, Memory};
 use tests::eventually::Eventually;
 use tokio::sync::OnceCell;
 
@@ -23,8 +23,8 @@ async fn cluster() -> &'static Cluster {
 #[tokio::test]
 async fn a_restricted_pod_answers_through_its_service_by_address_and_by_name() {
     let cluster = cluster().await;
-    let namespace = restricted_namespace(cluster, "service").await;
-    let address = serve(cluster, &namespace, "web").await;
+    let namespace = cluster.restricted_namespace("service").await.unwrap();
+    let address = cluster.serve(&namespace, "web", &[8080]).await.unwrap();
     let answered = Eventually::new("the Service answers")
         .ok(async || cluster.fetch(address, "/").await.map_err(|error| error.to_string()))
         .await
@@ -45,8 +45,8 @@ async fn a_restricted_pod_answers_through_its_service_by_address_and_by_name() {
 #[tokio::test]
 async fn the_node_joined_with_its_own_credential_and_kubectl_logs_and_exec_reach_its_pods() {
     let cluster = cluster().await;
-    let namespace = restricted_namespace(cluster, "exec").await;
-    serve(cluster, &namespace, "web").await;
+    let namespace = cluster.restricted_namespace("exec").await.unwrap();
+    cluster.serve(&namespace, "web", &[8080]).await.unwrap();
     let plane = cluster.plane();
     let printed = plane.kubectl(&["-n", &namespace, "exec", "deployment/web", "--", "/probe", "resolve", "web"]).unwrap();
     assert!(printed.starts_with("10.201.0."), "{printed}");
@@ -62,8 +62,8 @@ async fn the_node_joined_with_its_own_credential_and_kubectl_logs_and_exec_reach
 #[tokio::test]
 async fn a_pod_reaches_a_server_in_this_process() {
     let cluster = cluster().await;
-    let namespace = restricted_namespace(cluster, "outside").await;
-    let address = serve(cluster, &namespace, "web").await;
+    let namespace = cluster.restricted_namespace("outside").await.unwrap();
+    let address = cluster.serve(&namespace, "web", &[8080]).await.unwrap();
     let listener = cluster.sandbox().listen(SocketAddr::from(([10, 200, 0, 1], 0))).unwrap();
     let port = listener.local_addr().unwrap().port();
     let listener = tokio::net::TcpListener::from_std(listener).unwrap();
@@ -83,11 +83,11 @@ async fn a_pod_reaches_a_server_in_this_process() {
 #[tokio::test]
 async fn stopping_ends_every_container_and_leaves_no_control_group() {
     let cluster = Cluster::start().await.unwrap();
-    let namespace = restricted_namespace(&cluster, "stop").await;
-    serve(&cluster, &namespace, "web").await;
+    let namespace = cluster.restricted_namespace("stop").await.unwrap();
+    cluster.serve(&namespace, "web", &[8080]).await.unwrap();
     let (folder, name) = (cluster.sandbox().folder().to_path_buf(), cluster.sandbox().name().to_owned());
     let groups = std::path::Path::new("/sys/fs/cgroup/memory").join(&name);
-    println!("{}", memory_of(&cluster));
+    println!("{}", Memory::of(cluster.sandbox()));
     let begun = Instant::now();
     drop(cluster);
     println!("gone after {:?}", begun.elapsed());
@@ -100,62 +100,4 @@ async fn stopping_ends_every_container_and_leaves_no_control_group() {
         .filter(|groups| groups.contains(&name))
         .collect();
     assert_eq!(left, Vec::<String>::new());
-}
-
-/// A namespace that enforces the restricted Pod Security level.
-async fn restricted_namespace(cluster: &Cluster, prefix: &str) -> String {
-    let name = cluster.plane().namespace(prefix).await.unwrap();
-    let labels = json!({"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}});
-    cluster.api().merge(&format!("/api/v1/namespaces/{name}"), &labels).await.unwrap();
-    name
-}
-
-/// A Deployment of the probe and a Service before it; returns the Service's address.
-async fn serve(cluster: &Cluster, namespace: &str, name: &str) -> SocketAddr {
-    let deployment = json!({
-        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name},
-        "spec": {
-            "replicas": 1, "selector": {"matchLabels": {"app": name}},
-            "template": {"metadata": {"labels": {"app": name}}, "spec": {
-                "securityContext": {"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}},
-                "containers": [{
-                    "name": "probe", "image": "docker.io/library/probe:local", "imagePullPolicy": "Never", "args": ["serve"],
-                    "ports": [{"name": "http", "containerPort": 8080}],
-                    "readinessProbe": {"httpGet": {"path": "/", "port": 8080}, "periodSeconds": 1},
-                    "securityContext": {
-                        "allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": {"drop": ["ALL"]},
-                    },
-                }],
-            }},
-        },
-    });
-    cluster.api().apply(&format!("/apis/apps/v1/namespaces/{namespace}/deployments/{name}"), &deployment).await.unwrap();
-    let service = json!({
-        "apiVersion": "v1", "kind": "Service", "metadata": {"name": name},
-        "spec": {"selector": {"app": name}, "ports": [{"port": 8080}]},
-    });
-    let path = format!("/api/v1/namespaces/{namespace}/services/{name}");
-    let made = cluster.api().apply(&path, &service).await.unwrap();
-    let begun = Instant::now();
-    cluster.rolled_out(namespace, name).await.unwrap();
-    println!("{name} rolled out after {:?}", begun.elapsed());
-    let ip = made.pointer("/spec/clusterIP").and_then(Value::as_str).unwrap();
-    SocketAddr::new(ip.parse().unwrap(), 8080)
-}
-
-/// Resident memory of all programs of the cluster, MiB, by name.
-fn memory_of(cluster: &Cluster) -> String {
-    let space = std::fs::read_link(format!("/proc/{}/ns/mnt", cluster.sandbox().pid())).unwrap();
-    let mut sums = std::collections::BTreeMap::<String, u64>::new();
-    for pid in std::fs::read_dir("/proc").unwrap().flatten() {
-        let same = std::fs::read_link(pid.path().join("ns/net")).ok()
-            == std::fs::read_link(format!("/proc/{}/ns/net", cluster.sandbox().pid())).ok();
-        let ours = same || std::fs::read_link(pid.path().join("ns/mnt")).is_ok_and(|link| link == space);
-        let Ok(status) = std::fs::read_to_string(pid.path().join("status")) else { continue };
-        let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim).map(str::to_owned);
-        if ours && let (Some(name), Some(rss)) = (field("Name:"), field("VmRSS:")) {
-            *sums.entry(name).or_default() += rss.split(' ').next().unwrap().parse::<u64>().unwrap() / 1024;
-        }
-    }
-    format!("resident MiB: {sums:?}, sum {}", sums.values().sum::<u64>())
 }

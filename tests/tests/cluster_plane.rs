@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tests::cluster::ControlPlane;
+use tests::cluster::workload::{probe_deployment, probe_template};
 use tests::eventually::Eventually;
 use tokio::sync::OnceCell;
 
@@ -21,10 +22,7 @@ async fn starts_with_the_pinned_version_and_all_controllers() {
     println!("ready after {:?}", begun.elapsed());
     let version = plane.api().field("/version", "/gitVersion").await.unwrap();
     assert_eq!(version, "v1.34.4");
-    let deployment = json!({
-        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"},
-        "spec": {"replicas": 2, "selector": {"matchLabels": {"app": "web"}}, "template": pod_template("web")},
-    });
+    let deployment = probe_deployment("web", 2, &[8080]);
     plane.api().apply("/apis/apps/v1/namespaces/default/deployments/web", &deployment).await.unwrap();
     Eventually::new("the ReplicaSet has made two pods")
         .matches(async || pods(&plane, "default").await, |pods| pods.len() == 2)
@@ -52,7 +50,7 @@ async fn restricted_pod_security_refuses_a_privileged_pod_and_takes_a_restricted
         .unwrap();
     let path = format!("/api/v1/namespaces/{name}/pods");
     let mut pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}});
-    pod["spec"] = pod_template("p")["spec"].clone();
+    pod["spec"] = probe_template("p", &[8080])["spec"].clone();
     let mut privileged = pod.clone();
     privileged["spec"]["containers"][0]["securityContext"]["privileged"] = true.into();
     privileged["spec"]["containers"][0]["securityContext"]["allowPrivilegeEscalation"] = true.into();
@@ -153,19 +151,6 @@ async fn a_plane_whose_owner_was_killed_leaves_nothing() {
         .matches(async || (processes_of(&folder), folder.exists()), |(left, there)| left.is_empty() && !there)
         .await
         .unwrap();
-}
-
-fn pod_template(app: &str) -> Value {
-    json!({
-        "metadata": {"labels": {"app": app}},
-        "spec": {
-            "securityContext": {"runAsNonRoot": true, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
-            "containers": [{
-                "name": "probe", "image": "docker.io/library/probe:local", "imagePullPolicy": "Never",
-                "securityContext": {"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}},
-            }],
-        },
-    })
 }
 
 async fn pods(plane: &ControlPlane, namespace: &str) -> Vec<Value> {

@@ -1,7 +1,7 @@
 // Probe is the one program that runs in pods whose only purpose is to be asked, or to ask on a test's behalf.
 //
 //	probe pause                    the sandbox container of every pod
-//	probe serve [ADDRESS]          HTTP: who am I, and the actions below
+//	probe serve [ADDRESS..]        HTTP on all of them: who am I, and the actions below
 //	probe fetch URL                one GET on a new connection, prints status and body
 //	probe resolve NAME             one DNS lookup by the pod's resolver
 //
@@ -39,7 +39,7 @@ func main() {
 	case "pause":
 		wait()
 	case "serve":
-		serve(argument)
+		serve(os.Args[2:])
 	case "fetch":
 		finish(fetch(context.Background(), argument))
 	case "resolve":
@@ -64,9 +64,9 @@ func finish(text string, err error) {
 	fmt.Println(text)
 }
 
-func serve(address string) {
-	if address == "" {
-		address = ":8080"
+func serve(addresses []string) {
+	if len(addresses) == 0 {
+		addresses = []string{":8080"}
 	}
 	http.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		name, _ := os.Hostname()
@@ -84,14 +84,13 @@ func serve(address string) {
 		}
 		fmt.Fprintln(w, "burnt", ms, "ms")
 	})
-	server := &http.Server{Addr: address}
-	go func() {
-		wait()
-		_ = server.Shutdown(context.Background())
-		os.Exit(0)
-	}()
-	fmt.Fprintln(os.Stderr, server.ListenAndServe())
-	os.Exit(1)
+	for _, address := range addresses {
+		go func() {
+			fmt.Fprintln(os.Stderr, http.ListenAndServe(address, nil))
+			os.Exit(1)
+		}()
+	}
+	wait()
 }
 
 func answer(w http.ResponseWriter) func(string, error) {

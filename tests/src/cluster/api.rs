@@ -116,6 +116,8 @@ impl Api {
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(Duration::from_secs(5))
+            // A connection kept from one test would belong to that test's runtime and die with it.
+            .pool_max_idle_per_host(0)
             .build()?;
         Ok(Self { http, access })
     }

@@ -6,18 +6,24 @@
 //! same addresses; the API server is reached through a loopback port of this process. What a cluster leaves on the
 //! machine is nothing, also after a crash. `docs/testing.md` has the timings and what is not proved here.
 
+mod addons;
 pub mod api;
 pub mod build;
 pub mod control_plane;
 pub mod debian;
 pub mod image;
+mod memory;
+pub mod network_policy;
 pub mod node;
-mod pki;
+pub mod pki;
 pub mod programs;
 pub mod sandbox;
 mod state;
+pub mod workload;
 
+pub use addons::Traefik;
 pub use api::{Access, Api, ApiError};
 pub use control_plane::{ControlPlane, History, StartError};
 pub use image::Image;
+pub use memory::Memory;
 pub use node::Cluster;

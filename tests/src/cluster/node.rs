@@ -176,7 +176,7 @@ async fn node_ready(api: &Api) -> Result<(), String> {
     if ready["status"] == "True" { Ok(()) } else { Err(ready.to_string()) }
 }
 
-async fn rollout(api: &Api, namespace: &str, name: &str) -> Result<(), String> {
+pub(super) async fn rollout(api: &Api, namespace: &str, name: &str) -> Result<(), String> {
     let said = |error: ApiError| error.to_string();
     let deployment = api.get(&format!("/apis/apps/v1/namespaces/{namespace}/deployments/{name}")).await.map_err(said)?;
     let wanted = &deployment["spec"]["replicas"];

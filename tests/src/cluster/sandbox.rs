@@ -246,6 +246,14 @@ impl Sandbox {
         Ok(listener)
     }
 
+    /// Where tasks run that live as long as the sandbox; a test's own runtime ends with the test.
+    ///
+    /// # Errors
+    /// When the sandbox is being dropped.
+    pub fn runtime(&self) -> io::Result<&tokio::runtime::Runtime> {
+        self.relays.as_ref().ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+
     /// A loopback address outside whose connections are carried to `inside` until the sandbox ends.
     ///
     /// # Errors
@@ -255,10 +263,10 @@ impl Sandbox {
         listener.set_nonblocking(true)?;
         let outside = listener.local_addr()?;
         let network = self.network.try_clone()?;
-        let Some(relays) = &self.relays else { return Err(io::ErrorKind::NotConnected.into()) };
-        let _context = relays.enter();
+        let runtime = self.runtime()?;
+        let _context = runtime.enter();
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        relays.spawn(async move {
+        runtime.spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let Ok(network) = network.try_clone() else { break };
                 tokio::spawn(carry(client, network, inside));
@@ -268,6 +276,7 @@ impl Sandbox {
     }
 }
 
+/// Ends when the client does, or when nothing listens inside.
 async fn carry(mut client: tokio::net::TcpStream, network: File, inside: SocketAddr) {
     let connect = move || {
         let stream = enter_and(&network, || TcpStream::connect_timeout(&inside, Duration::from_secs(5)))?;
