@@ -2,4 +2,5 @@
 
 pub mod cluster;
 pub mod eventually;
+pub mod faultproxy;
 pub mod xtask;
