@@ -17,6 +17,7 @@ pub mod network_policy;
 pub mod node;
 pub mod pki;
 pub mod programs;
+pub mod running;
 pub mod sandbox;
 mod state;
 pub mod workload;

@@ -112,6 +112,7 @@ impl Sandbox {
         }
         let pid = said.lines().find_map(|line| line.strip_prefix("pid ")?.parse().ok());
         let pid: u32 = pid.ok_or_else(|| SandboxError::Setup(said.clone()))?;
+        fs::write(folder.path().join("pid"), pid.to_string()).map_err(SandboxError::State)?;
         let network = File::open(format!("/proc/{pid}/ns/net")).map_err(SandboxError::State)?;
         let relays = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)

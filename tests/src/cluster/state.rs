@@ -26,7 +26,7 @@ impl Folder {
     /// # Errors
     /// When the folder cannot be made or locked.
     pub fn create() -> io::Result<Self> {
-        Self::create_below(&env::temp_dir().join("threatrelay-clusters"))
+        Self::create_below(&base())
     }
 
     fn create_below(base: &Path) -> io::Result<Self> {
@@ -57,14 +57,26 @@ impl Folder {
     }
 }
 
+/// Where the folders are.
+pub fn base() -> PathBuf {
+    env::temp_dir().join("threatrelay-clusters")
+}
+
+/// Whether the process that made `folder` still runs.
+pub fn is_live(folder: &Path) -> bool {
+    File::open(folder.join(OWNER)).is_ok_and(|owner| owner.try_lock().is_err())
+}
+
+/// The process id of the owner of a live folder; it is part of the name.
+pub fn owner_of(folder: &Path) -> Option<i32> {
+    let name = folder.file_name()?.to_str()?;
+    name.strip_prefix("threatrelay-")?.split('-').next()?.parse().ok().filter(|_| is_live(folder))
+}
+
 fn remove_debris(base: &Path) -> io::Result<()> {
     for entry in fs::read_dir(base)?.flatten() {
         let path = entry.path();
-        if !path.is_dir() {
-            continue;
-        }
-        let live = File::open(path.join(OWNER)).is_ok_and(|owner| owner.try_lock().is_err());
-        if !live {
+        if entry.file_type()?.is_dir() && !is_live(&path) {
             remove_control_groups(&entry.file_name().to_string_lossy());
             match fs::remove_dir_all(&path) {
                 // Its supervisor may be removing it at this moment.
