@@ -1,1 +1,100 @@
-//! Stub: to be written.
+//! What all requests share: the settings, who may ask, the way to OTX, the metrics, the log level, the phase of the
+//! relay's life and the room for requests. Built once from [`Config`]; there is no other shared state.
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
+
+use crate::api::http_error::HttpError;
+use crate::auth::{self, Authenticator, Caller, Refused};
+use crate::config::Config;
+use crate::metrics::Metrics;
+use crate::otx::{self, Engine};
+use crate::telemetry::LogLevel;
+
+/// The state of a relay.
+pub struct App {
+    /// The effective settings.
+    pub config: Config,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// The way to OTX.
+    pub otx: Engine,
+    /// What is logged.
+    pub log_level: LogLevel,
+    authenticator: Authenticator,
+    phase: watch::Sender<Phase>,
+    slots: Semaphore,
+}
+
+/// Where a relay is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Not yet to be sent requests.
+    Starting,
+    /// Answers.
+    Ready,
+    /// Still answers, but is to be sent no more requests.
+    Draining,
+}
+
+/// A relay that cannot be built from its settings.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Nobody could be authenticated.
+    #[error(transparent)]
+    Auth(#[from] auth::StartError),
+    /// OTX could not be asked.
+    #[error(transparent)]
+    Otx(#[from] otx::StartError),
+}
+
+impl App {
+    /// A relay that is starting, inside a Tokio runtime.
+    ///
+    /// # Errors
+    /// [`StartError`] when a file that the settings name cannot be used.
+    pub fn new(config: Config, log_level: LogLevel) -> Result<Arc<Self>, StartError> {
+        let metrics = Metrics::new();
+        Ok(Arc::new(Self {
+            otx: Engine::new(&config, metrics.otx.clone())?,
+            authenticator: Authenticator::new(&config)?,
+            slots: Semaphore::new(config.limits.concurrent_requests),
+            phase: watch::Sender::new(Phase::Starting),
+            metrics,
+            log_level,
+            config,
+        }))
+    }
+
+    /// Who asks, by the `Authorization` header. A refusal is counted.
+    ///
+    /// # Errors
+    /// [`Refused`].
+    pub async fn authenticate(&self, headers: &HeaderMap) -> Result<Caller, Refused> {
+        let caller = self.authenticator.authenticate(headers).await;
+        caller.inspect_err(|refused| self.metrics.count_auth_failure(refused.reason()))
+    }
+
+    /// Where the relay is in its life.
+    pub fn phase(&self) -> Phase {
+        *self.phase.borrow()
+    }
+
+    /// Moves on in life.
+    pub fn enter(&self, phase: Phase) {
+        self.phase.send_replace(phase);
+    }
+
+    /// Room for one request that waits for others, kept until dropped.
+    ///
+    /// # Errors
+    /// 503 when there is none; nobody queues.
+    pub fn admit(&self) -> Result<SemaphorePermit<'_>, HttpError> {
+        self.slots.try_acquire().map_err(|_| HttpError::overloaded())
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod fixture;

@@ -1,0 +1,118 @@
+//! What a look-up brought: the matches, and openly what is missing from them.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::failure::Failure;
+use super::time::Moment;
+use super::types::{General, PULSE_CAP, Pulse};
+use crate::error::{ErrorEntry, Severity, code};
+use crate::observable::Observable;
+use crate::trace::TraceId;
+
+/// The answer about one observable.
+#[derive(Clone, Debug)]
+pub struct Lookup {
+    /// What was asked about, as received.
+    pub observable: Observable,
+    /// The pulses that hold it, in OTX's order, or why OTX could not be asked.
+    pub outcome: Result<Arc<Known>, Failure>,
+}
+
+/// What OTX knows of an indicator.
+#[derive(Debug, Default)]
+pub struct Known {
+    /// OTX's answer about the indicator.
+    pub general: Arc<General>,
+    /// Where it was found.
+    pub matches: Vec<Match>,
+    /// What is missing from the matches.
+    pub notices: Vec<Notice>,
+}
+
+/// A pulse that holds the observable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Match {
+    /// Index of the pulse in [`General::pulses`].
+    pub pulse: usize,
+    /// When the indicator was added to it.
+    pub since: Moment,
+    /// When it ceases to hold, if it does.
+    pub until: Option<Moment>,
+}
+
+/// Something that is missing from an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// The pulse holds the observable, but its listing could not be asked.
+    PulseNotAsked {
+        /// The pulse's id.
+        pulse: String,
+        /// Why.
+        failure: Failure,
+    },
+    /// OTX lists no more pulses than these.
+    Capped,
+    /// OTX could not be asked; this is what it said that long ago.
+    Stale {
+        /// The age.
+        age: Duration,
+        /// Why it could not be asked now.
+        failure: Failure,
+    },
+}
+
+impl Known {
+    /// The matches with their pulses.
+    pub fn pulses(&self) -> impl Iterator<Item = (&Match, &Pulse)> {
+        self.matches.iter().filter_map(|matched| Some((matched, self.general.pulses.get(matched.pulse)?)))
+    }
+}
+
+/// One entry for everything that could not be asked, each pulse once.
+#[must_use]
+pub fn entries(lookups: &[Lookup], trace: &TraceId) -> Vec<ErrorEntry> {
+    let mut entries = Vec::new();
+    let mut pulses = HashSet::new();
+    for Lookup { observable, outcome } in lookups {
+        let subject = format!("{} {:?}", observable.kind, observable.value);
+        match outcome {
+            Err(failure) => entries.push(failure.entry_about(&subject, Severity::Fatal, trace)),
+            Ok(known) => {
+                for notice in &known.notices {
+                    match notice {
+                        Notice::PulseNotAsked { pulse, .. } if !pulses.insert(pulse) => {}
+                        notice => entries.push(notice.entry(&subject, trace)),
+                    }
+                }
+            }
+        }
+    }
+    entries
+}
+
+impl Notice {
+    fn entry(&self, subject: &str, trace: &TraceId) -> ErrorEntry {
+        let warning = |code, message: String| ErrorEntry { code, message, severity: Severity::Warning };
+        match self {
+            Self::PulseNotAsked { pulse, failure } => {
+                failure.entry_about(&format!("pulse {pulse:?} of {subject}"), Severity::Error, trace)
+            }
+            Self::Capped => warning(
+                code::TOO_MANY_PULSES,
+                format!(
+                    "AlienVault OTX lists the {PULSE_CAP} newest pulses of an indicator only: there may be more than these. \
+                     Log in to AlienVault OTX to see all. ({subject}; trace {trace})"
+                ),
+            ),
+            Self::Stale { age, failure } => warning(
+                code::STALE,
+                format!(
+                    "AlienVault OTX could not be asked ({failure}); this is its answer of {} s ago. ({subject}; trace {trace})",
+                    age.as_secs()
+                ),
+            ),
+        }
+    }
+}

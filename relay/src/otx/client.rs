@@ -1,0 +1,322 @@
+//! One call to OTX: through the gate, over a warm HTTP/1.1 pool, with a time limit for every try, the body counted
+//! after decompression while it streams. Tries again only what a second try can mend. Redirects are never followed: the
+//! key goes to OTX alone.
+
+use std::error::Error as _;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode, header};
+use reqwest::Certificate;
+use reqwest::redirect::Policy;
+use url::Url;
+
+use super::Ask;
+use super::endpoint::Endpoint;
+use super::failure::Failure;
+use super::gate::{Gate, KeyState};
+use super::metrics::{Call, CallOutcome, Metrics};
+use crate::config;
+
+/// Where a body goes while it arrives. Made anew for every try.
+pub(super) trait Sink {
+    /// What a complete body becomes.
+    type Output;
+
+    /// Takes the next bytes.
+    fn push(&mut self, chunk: &[u8]) -> Result<(), Failure>;
+
+    /// The body is complete.
+    fn finish(self) -> Result<Self::Output, Failure>;
+}
+
+/// A body held whole.
+#[derive(Default)]
+pub(super) struct Whole(Vec<u8>);
+
+impl Sink for Whole {
+    type Output = Bytes;
+
+    fn push(&mut self, chunk: &[u8]) -> Result<(), Failure> {
+        self.0.extend_from_slice(chunk);
+        Ok(())
+    }
+
+    fn finish(self) -> Result<Bytes, Failure> {
+        Ok(self.0.into())
+    }
+}
+
+pub(super) struct Client {
+    http: reqwest::Client,
+    base: Url,
+    user_agent: http::HeaderValue,
+    call_timeout: Duration,
+    max_attempts: u32,
+    hedge_after: Option<Duration>,
+    pub(super) gate: Gate,
+    pub(super) metrics: Metrics,
+}
+
+impl Client {
+    pub(super) fn new(
+        config: &config::Otx,
+        extra_ca: Vec<Certificate>,
+        metrics: Metrics,
+    ) -> Result<Self, reqwest::Error> {
+        let mut builder = reqwest::Client::builder()
+            .redirect(Policy::none())
+            .retry(reqwest::retry::never())
+            .http1_only()
+            .no_proxy()
+            .connect_timeout(config.connect_timeout)
+            .pool_max_idle_per_host(config.max_concurrent_calls)
+            .tls_certs_merge(extra_ca);
+        if let Some(proxy) = &config.proxy {
+            builder = builder.proxy(reqwest::Proxy::all(proxy.clone())?);
+        }
+        Ok(Self {
+            http: builder.build()?,
+            base: config.base_url.clone(),
+            user_agent: config.user_agent.clone(),
+            call_timeout: config.call_timeout,
+            max_attempts: config.max_attempts,
+            hedge_after: config.hedge_after,
+            gate: Gate::new(config),
+            metrics,
+        })
+    }
+
+    /// Calls `endpoint` and hands its body to sinks made by `sink`, at most `limit` bytes.
+    ///
+    /// # Errors
+    /// Whatever kept it from a complete 200 answer; 400 and 404 are [`Failure::Status`] here.
+    pub(super) async fn call<S: Sink>(
+        &self,
+        ask: &Ask,
+        endpoint: Endpoint<'_>,
+        limit: usize,
+        sink: impl Fn() -> S,
+    ) -> Result<S::Output, Failure> {
+        let key = self.gate.key(ask.key.scope());
+        let mut attempt = 1;
+        loop {
+            let outcome = self.hedged(ask, &key, endpoint, limit, &sink).await;
+            let Err(failure) = &outcome else {
+                self.gate.earn_retries();
+                return outcome;
+            };
+            let pause = backoff(attempt);
+            let hopeless = !failure.is_transient()
+                || attempt >= self.max_attempts
+                || Instant::now() + pause >= ask.deadline
+                || !self.gate.may_retry();
+            if hopeless {
+                return outcome;
+            }
+            self.metrics.retries.inc();
+            tokio::time::sleep(pause).await;
+            attempt += 1;
+        }
+    }
+
+    /// One try; beside a slow one a second is started if so configured, and the first answer counts.
+    async fn hedged<S: Sink>(
+        &self,
+        ask: &Ask,
+        key: &KeyState,
+        endpoint: Endpoint<'_>,
+        limit: usize,
+        sink: &impl Fn() -> S,
+    ) -> Result<S::Output, Failure> {
+        let first = self.attempt(ask, key, endpoint, limit, sink());
+        let Some(after) = self.hedge_after else { return first.await };
+        tokio::pin!(first);
+        tokio::select! {
+            outcome = &mut first => return outcome,
+            () = tokio::time::sleep(after) => {}
+        }
+        if !self.gate.may_retry() {
+            return first.await;
+        }
+        let second = self.attempt(ask, key, endpoint, limit, sink());
+        tokio::pin!(second);
+        tokio::select! {
+            outcome = &mut first => if outcome.is_ok() { outcome } else { second.await },
+            outcome = &mut second => if outcome.is_ok() { outcome } else { first.await },
+        }
+    }
+
+    async fn attempt<S: Sink>(
+        &self,
+        ask: &Ask,
+        key: &KeyState,
+        endpoint: Endpoint<'_>,
+        limit: usize,
+        sink: S,
+    ) -> Result<S::Output, Failure> {
+        let permit = self.gate.enter(ask, key).await?;
+        let started = Instant::now();
+        let _under_way = UnderWay::new(&self.metrics);
+        let (until, late) = if ask.deadline < started + self.call_timeout {
+            (ask.deadline, Failure::Deadline(ask.patience))
+        } else {
+            (started + self.call_timeout, Failure::Timeout(self.call_timeout))
+        };
+        let outcome = tokio::time::timeout_at(until.into(), self.exchange(ask, endpoint, limit, sink))
+            .await
+            .unwrap_or(Err(late));
+        permit.report(&outcome);
+        self.count(endpoint, started, outcome.as_ref().err());
+        outcome
+    }
+
+    async fn exchange<S: Sink>(
+        &self,
+        ask: &Ask,
+        endpoint: Endpoint<'_>,
+        limit: usize,
+        mut sink: S,
+    ) -> Result<S::Output, Failure> {
+        let request = self
+            .http
+            .get(endpoint.url(&self.base))
+            .header(header::USER_AGENT, &self.user_agent)
+            .header(header::ACCEPT, "application/json")
+            .header("x-otx-api-key", ask.key.header());
+        let mut response = request.send().await.map_err(|error| transport(&error, self.call_timeout))?;
+        match response.status() {
+            StatusCode::OK => {}
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => return Err(Failure::KeyRefused),
+            StatusCode::TOO_MANY_REQUESTS => {
+                return Err(Failure::Throttled { wait: retry_after(response.headers()) });
+            }
+            status => return Err(Failure::Status(status.as_u16())),
+        }
+        let mut taken = 0_usize;
+        while let Some(chunk) = response.chunk().await.map_err(|error| transport(&error, self.call_timeout))? {
+            taken = taken.saturating_add(chunk.len());
+            if taken > limit {
+                return Err(Failure::TooLarge { limit });
+            }
+            sink.push(&chunk)?;
+        }
+        sink.finish()
+    }
+
+    fn count(&self, endpoint: Endpoint<'_>, started: Instant, failure: Option<&Failure>) {
+        let section = endpoint.label();
+        let outcome = failure.map_or("ok", Failure::label);
+        self.metrics.calls.get_or_create(&CallOutcome { section, outcome }).inc();
+        self.metrics.call_seconds.get_or_create(&Call { section }).observe(started.elapsed().as_secs_f64());
+        self.metrics.circuit_open.set(i64::from(self.gate.is_circuit_open()));
+    }
+}
+
+/// Counts a call as under way while it lives.
+struct UnderWay<'a>(&'a Metrics);
+
+impl<'a> UnderWay<'a> {
+    fn new(metrics: &'a Metrics) -> Self {
+        metrics.inflight.inc();
+        Self(metrics)
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.inflight.dec();
+    }
+}
+
+/// 50 ms, doubled with each try, with a jitter of half.
+fn backoff(attempt: u32) -> Duration {
+    let jitter = f64::from(uuid::Uuid::new_v4().as_fields().0) / f64::from(u32::MAX);
+    Duration::from_millis(50 << attempt.min(6)).mul_f64(0.5 + jitter / 2.0)
+}
+
+/// `Retry-After` as seconds or as a date (RFC 9110, 10.2.3); anything else is as if absent.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
+    Some(Duration::try_from(date.duration_since(jiff::Timestamp::now())).unwrap_or_default())
+}
+
+fn transport(error: &reqwest::Error, call_timeout: Duration) -> Failure {
+    if let Some(reason) = certificate_fault(error) {
+        return Failure::Certificate(reason);
+    }
+    if error.is_connect() {
+        Failure::Unreachable
+    } else if error.is_timeout() {
+        Failure::Timeout(call_timeout)
+    } else {
+        Failure::Reset
+    }
+}
+
+/// The fault that rustls found in a certificate, in `OpenSSL`'s words, which the original passed on; or that there was
+/// no agreeing with the server at all.
+fn certificate_fault(error: &reqwest::Error) -> Option<String> {
+    use rustls::CertificateError as Fault;
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let inner = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        let tls = cause
+            .downcast_ref::<rustls::Error>()
+            .or_else(|| inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()));
+        if let Some(rustls::Error::PeerIncompatible(_) | rustls::Error::AlertReceived(_)) = tls {
+            return Some("No TLS version and cipher in common with the server".to_owned());
+        }
+        if let Some(rustls::Error::InvalidCertificate(fault)) = tls {
+            return Some(match fault {
+                Fault::Expired | Fault::ExpiredContext { .. } => "Certificate has expired".to_owned(),
+                Fault::NotValidYet | Fault::NotValidYetContext { .. } => "Certificate is not yet valid".to_owned(),
+                Fault::UnknownIssuer => "Unable to get local issuer certificate".to_owned(),
+                Fault::NotValidForName | Fault::NotValidForNameContext { .. } => {
+                    "Hostname mismatch, certificate is not valid for it".to_owned()
+                }
+                Fault::Revoked => "Certificate revoked".to_owned(),
+                Fault::BadSignature => "Certificate signature failure".to_owned(),
+                Fault::InvalidPurpose | Fault::InvalidPurposeContext { .. } => {
+                    "Unsupported certificate purpose".to_owned()
+                }
+                other => format!("{other:?}").split(['(', '{']).next().unwrap_or("Unknown fault").trim().to_owned(),
+            });
+        }
+        source = cause.source();
+    }
+    None
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_is_read_as_seconds_or_a_date() {
+        let read = |value: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::RETRY_AFTER, value.parse().unwrap());
+            retry_after(&headers)
+        };
+        assert_eq!(read("7"), Some(Duration::from_secs(7)));
+        assert_eq!(read("Wed, 21 Oct 2015 07:28:00 GMT"), Some(Duration::ZERO));
+        assert!(read("Fri, 21 Oct 2089 07:28:00 GMT").is_some_and(|wait| wait > Duration::from_hours(1)));
+        assert_eq!(read("soon"), None);
+    }
+
+    #[test]
+    fn pauses_grow_and_differ() {
+        for attempt in 1..4 {
+            let longest = Duration::from_millis(50 << attempt);
+            let pauses: Vec<_> = (0..20).map(|_| backoff(attempt)).collect();
+            assert!(pauses.iter().all(|pause| (longest / 2..=longest).contains(pause)), "{pauses:?}");
+            assert!(pauses.iter().any(|pause| pause != &pauses[0]));
+        }
+    }
+}

@@ -1,0 +1,272 @@
+//! What OTX says of an indicator (`/general`), reduced to what answers are made of. Reading is tolerant: whatever is
+//! missing or malformed is absent here; only an answer that is not an object at all is refused by the caller.
+
+use serde::{Deserialize, Serialize};
+
+use super::lenient::{self, Keys, List, Number, Object, Text};
+use super::surrogates;
+
+/// OTX lists 50 pulses at most; `pulse_info.count` then says 50, which means "50 or more" (measured 2026-08).
+pub const PULSE_CAP: usize = 50;
+
+/// No answer of OTX lists more pulses than this; what a hostile one adds is not kept.
+const PULSES_KEPT: usize = 1000;
+const TAGS_KEPT: usize = 1000;
+
+/// One `/general` answer.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct General {
+    /// The indicator as OTX filed it; absent when OTX has none (`base_indicator: {}`).
+    pub indicator: Option<BaseIndicator>,
+    /// The pulses it is in, newest first, at most [`PULSE_CAP`] from the real OTX.
+    pub pulses: Vec<Pulse>,
+    /// `pulse_info.count`.
+    pub count: u64,
+}
+
+/// `base_indicator`: the identity of an indicator across pulses.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BaseIndicator {
+    /// The global id, the same in every pulse's listing.
+    pub id: Option<u64>,
+    /// OTX's type name, e.g. `IPv4`, `FileHash-SHA1`.
+    pub kind: Option<String>,
+    /// The value as OTX spells it; for a hash maybe another hash of the same file.
+    pub value: Option<String>,
+}
+
+/// One pulse of a `/general` answer.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Pulse {
+    /// 24 hex digits on the real OTX.
+    pub id: String,
+    /// Title.
+    pub name: Option<String>,
+    /// Free text of its author.
+    pub description: Option<String>,
+    /// When the pulse was made (zone-less UTC).
+    pub created: Option<String>,
+    /// When it last changed (zone-less UTC); the expiry of a row changes it too.
+    pub modified: Option<String>,
+    /// Free words.
+    pub tags: Vec<String>,
+    /// `white`, `green`, `amber`, `red`, any case, or anything else.
+    pub tlp: Option<String>,
+    /// The author's user name.
+    pub author: Option<String>,
+    /// The same for every key. False unless OTX says so.
+    pub public: bool,
+    /// Active rows in its listing.
+    pub indicator_count: Option<u64>,
+    /// The types that occur in its listing.
+    pub indicator_types: Vec<String>,
+    /// The type under which the asked indicator stands in it.
+    pub related_type: Option<String>,
+    /// Whether the asked indicator is active in it.
+    pub related_active: Option<bool>,
+}
+
+/// The answer was an object without the parts every `/general` answer has.
+#[derive(Debug)]
+pub(super) struct NotGeneral;
+
+impl General {
+    /// Reads a body. `null` is an answer that knows nothing, as in the original.
+    pub(super) fn parse(body: &[u8]) -> Result<Self, NotGeneral> {
+        let answer: Option<WireGeneral> = match serde_json::from_slice(body) {
+            Ok(answer) => answer,
+            Err(_) => serde_json::from_slice(&surrogates::mend(body).ok_or(NotGeneral)?).map_err(|_| NotGeneral)?,
+        };
+        let Some(answer) = answer else { return Ok(Self::default()) };
+        let info = answer.pulse_info.0.ok_or(NotGeneral)?;
+        Ok(Self {
+            indicator: answer.base_indicator.0.and_then(WireIndicator::into_domain),
+            count: info.count.0.unwrap_or(0),
+            pulses: info.pulses.0.into_iter().filter_map(|pulse| pulse.0?.into_domain()).collect(),
+        })
+    }
+
+    /// True when OTX has no pulse on the indicator.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.pulses.is_empty()
+    }
+
+    /// True when there may be pulses OTX did not list.
+    #[must_use]
+    pub fn is_capped(&self) -> bool {
+        let listed = self.pulses.len();
+        listed >= PULSE_CAP || self.count > u64::try_from(listed).unwrap_or(u64::MAX)
+    }
+
+    /// Rough bytes held, for the cache's bound.
+    pub(super) fn weight(&self) -> usize {
+        let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        self.pulses.iter().fold(size_of::<Self>() + 96, |sum, pulse| {
+            sum + size_of::<Pulse>()
+                + pulse.id.len()
+                + [&pulse.name, &pulse.description, &pulse.created, &pulse.modified, &pulse.tlp, &pulse.author]
+                    .into_iter()
+                    .map(text)
+                    .sum::<usize>()
+                + pulse.tags.iter().chain(&pulse.indicator_types).map(|word| word.len() + 24).sum::<usize>()
+        })
+    }
+}
+
+#[derive(Deserialize)]
+struct WireGeneral {
+    #[serde(default)]
+    base_indicator: Object<WireIndicator>,
+    #[serde(default)]
+    pulse_info: Object<WireInfo>,
+}
+
+#[derive(Deserialize)]
+struct WireIndicator {
+    #[serde(default)]
+    id: Number,
+    #[serde(default, rename = "type", deserialize_with = "lenient::text")]
+    kind: Option<String>,
+    #[serde(default, rename = "indicator", deserialize_with = "lenient::text")]
+    value: Option<String>,
+}
+
+impl WireIndicator {
+    fn into_domain(self) -> Option<BaseIndicator> {
+        let Self { id: Number(id), kind, value } = self;
+        (id.is_some() || kind.is_some() || value.is_some()).then_some(BaseIndicator { id, kind, value })
+    }
+}
+
+#[derive(Deserialize)]
+struct WireInfo {
+    #[serde(default)]
+    count: Number,
+    #[serde(default)]
+    pulses: List<Object<WirePulse>, PULSES_KEPT>,
+}
+
+#[derive(Deserialize)]
+struct WirePulse {
+    #[serde(default, deserialize_with = "lenient::text")]
+    id: Option<String>,
+    #[serde(default, deserialize_with = "lenient::text")]
+    name: Option<String>,
+    #[serde(default, deserialize_with = "lenient::text")]
+    description: Option<String>,
+    #[serde(default, deserialize_with = "lenient::text")]
+    created: Option<String>,
+    #[serde(default, deserialize_with = "lenient::text")]
+    modified: Option<String>,
+    #[serde(default)]
+    tags: List<OwnedText, TAGS_KEPT>,
+    #[serde(default, rename = "TLP", deserialize_with = "lenient::text")]
+    tlp: Option<String>,
+    #[serde(default)]
+    author: Object<WireAuthor>,
+    #[serde(default)]
+    public: Number,
+    #[serde(default)]
+    indicator_count: Number,
+    #[serde(default)]
+    indicator_type_counts: Keys,
+    #[serde(default, deserialize_with = "lenient::text")]
+    related_indicator_type: Option<String>,
+    #[serde(default)]
+    related_indicator_is_active: Number,
+}
+
+#[derive(Deserialize)]
+struct WireAuthor {
+    #[serde(default, deserialize_with = "lenient::text")]
+    username: Option<String>,
+}
+
+struct OwnedText(Option<String>);
+
+impl<'de> Deserialize<'de> for OwnedText {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self(Text::deserialize(deserializer)?.0.map(std::borrow::Cow::into_owned)))
+    }
+}
+
+impl WirePulse {
+    fn into_domain(self) -> Option<Pulse> {
+        Some(Pulse {
+            id: self.id.filter(|id| !id.is_empty())?,
+            name: self.name,
+            description: self.description,
+            created: self.created,
+            modified: self.modified,
+            tags: self.tags.0.into_iter().filter_map(|tag| tag.0).collect(),
+            tlp: self.tlp,
+            author: self.author.0.and_then(|author| author.username),
+            public: self.public.0 == Some(1),
+            indicator_count: self.indicator_count.0,
+            indicator_types: self.indicator_type_counts.0,
+            related_type: self.related_indicator_type,
+            related_active: self.related_indicator_is_active.0.map(|active| active != 0),
+        })
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_null_or_of_another_type_is_absent() {
+        let body = r#"{"base_indicator": {"id": "12", "type": null, "indicator": 7}, "pulse_info": {"count": "2", "pulses": [
+            {"id": "a", "name": null, "tags": ["x", null, 3, ["y"]], "author": "nobody", "public": true,
+             "indicator_type_counts": {"IPv4": 1, "domain": "many"}, "related_indicator_is_active": 0, "TLP": ["red"]},
+            {"name": "no id"}, null, 5, {"id": 17, "description": {}, "indicator_count": -1, "public": 2}]}}"#;
+        let general = General::parse(body.as_bytes()).unwrap();
+        let indicator = BaseIndicator { id: Some(12), kind: None, value: Some("7".into()) };
+        assert_eq!((general.indicator.as_ref(), general.count), (Some(&indicator), 2));
+        let first = Pulse {
+            id: "a".into(),
+            tags: vec!["x".into(), "3".into()],
+            public: true,
+            indicator_types: vec!["IPv4".into(), "domain".into()],
+            related_active: Some(false),
+            ..Pulse::default()
+        };
+        assert_eq!(general.pulses, [first, Pulse { id: "17".into(), ..Pulse::default() }]);
+    }
+
+    #[test]
+    fn an_answer_that_knows_nothing_is_empty() {
+        for body in
+            ["null", r#"{"base_indicator": {}, "pulse_info": {"count": 0, "pulses": []}}"#, r#"{"pulse_info": {}}"#]
+        {
+            assert_eq!(General::parse(body.as_bytes()).unwrap(), General::default(), "{body}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_answer_is_refused() {
+        for body in ["", "{}", "[]", "7", "\"x\"", "<html></html>", r#"{"pulse_info": []}"#, r#"{"pulse_info": {}"#] {
+            assert!(General::parse(body.as_bytes()).is_err(), "{body}");
+        }
+    }
+
+    #[test]
+    fn half_a_surrogate_pair_hides_nothing() {
+        let body = r#"{"pulse_info": {"pulses": [{"id": "a", "name": "\ud83d!"}]}}"#;
+        let general = General::parse(body.as_bytes()).unwrap();
+        assert_eq!(general.pulses[0].name.as_deref(), Some("\u{fffd}!"));
+    }
+
+    #[test]
+    fn a_full_list_or_a_larger_count_may_hide_pulses() {
+        let general = |pulses: usize, count| General {
+            pulses: (0..pulses).map(|id| Pulse { id: id.to_string(), ..Pulse::default() }).collect(),
+            count,
+            indicator: None,
+        };
+        assert!(general(50, 50).is_capped() && general(1, 29).is_capped());
+        assert!(!general(49, 49).is_capped() && !general(0, 0).is_capped());
+    }
+}
