@@ -111,7 +111,8 @@ mod tests {
             n += 1;
             n
         };
-        let found = Eventually::new("three").every(Duration::from_millis(1)).matches(look, |n| *n == 3).await.unwrap();
+        let found =
+            Eventually::new("three").every(Duration::from_millis(1)).matches(look, |n| *n == 3).await.unwrap();
         assert_eq!(found, 3);
     }
 

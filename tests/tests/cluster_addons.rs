@@ -95,12 +95,14 @@ async fn a_gateway_accepts_a_route_and_serves_it() {
     let (status, _) = eventually_served(traefik.http, "routed.example", None).await;
     assert_eq!(status, 200);
     let conditions = async || {
-        let conditions = cluster.api().field(&format!("{objects}/httproutes/web"), "/status/parents/0/conditions").await;
+        let conditions =
+            cluster.api().field(&format!("{objects}/httproutes/web"), "/status/parents/0/conditions").await;
         let list = conditions.unwrap_or_default();
         let list = list.as_array().cloned().unwrap_or_default();
-        let mut states: Vec<_> = list.iter().map(|c| format!("{}={}", c["type"], c["status"]).replace('"', "")).collect();
-        states.sort();
-        states
+        let mut reached: Vec<_> =
+            list.iter().map(|c| format!("{}={}", c["type"], c["status"]).replace('"', "")).collect();
+        reached.sort();
+        reached
     };
     Eventually::new("the route is accepted and resolved")
         .matches(conditions, |states| states.starts_with(&["Accepted=True".into(), "ResolvedRefs=True".into()]))

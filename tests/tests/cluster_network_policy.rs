@@ -56,7 +56,7 @@ impl Scene {
         let server = serve("server", &[8080, 8081, 9000]).await;
         let friend = serve("friend", &[8080]).await;
         let stranger = serve("stranger", &[8080]).await;
-        Self { bed, server, friend, stranger, namespace }
+        Self { bed, namespace, server, friend, stranger }
     }
 
     async fn apply(&self, name: &str, spec: Value) {
@@ -123,7 +123,8 @@ async fn a_hole_in_an_address_block_is_closed() {
 async fn a_named_port_and_a_range_are_open_and_the_rest_is_closed() {
     let scene = Scene::new("ports").await;
     let server = scene.pod_address("server").await;
-    let policy = |port: Value| json!({"podSelector": {"matchLabels": {"app": "server"}}, "ingress": [{"ports": [port]}]});
+    let policy =
+        |port: Value| json!({"podSelector": {"matchLabels": {"app": "server"}}, "ingress": [{"ports": [port]}]});
     scene.apply("ports", policy(json!({"port": "p9000"}))).await;
     scene.expect(scene.friend, &format!("http://{server}:8080/"), Verdict::Blocked).await;
     scene.expect(scene.friend, &format!("http://{server}:9000/"), Verdict::Passes).await;
@@ -141,7 +142,8 @@ async fn egress_to_dns_and_a_public_block_leaves_the_api_server_out_of_reach() {
     }
     let listener = sandbox.listen(SocketAddr::from(([0, 0, 0, 0], 8443))).unwrap();
     let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-    let server = tokio::spawn(async move { axum::serve(listener, axum::Router::new().fallback(async || "out")).await });
+    let server =
+        tokio::spawn(async move { axum::serve(listener, axum::Router::new().fallback(async || "out")).await });
     // The probe shows any answer, also 401, as reached.
     scene.expect(scene.friend, "https://10.200.0.1:6443/readyz", Verdict::Passes).await;
     let spec = json!({
@@ -159,7 +161,8 @@ async fn egress_to_dns_and_a_public_block_leaves_the_api_server_out_of_reach() {
     scene.expect(scene.friend, "https://10.201.0.1:443/readyz", Verdict::Blocked).await;
     scene.expect(scene.friend, "http://198.51.100.7:8443/", Verdict::Passes).await;
     scene.expect(scene.friend, "http://198.51.100.8:8443/", Verdict::Blocked).await;
-    let resolved = scene.bed.cluster.fetch(scene.friend, "/resolve?n=kubernetes.default.svc.cluster.local").await.unwrap();
+    let resolved =
+        scene.bed.cluster.fetch(scene.friend, "/resolve?n=kubernetes.default.svc.cluster.local").await.unwrap();
     assert_eq!((resolved.0, resolved.1.trim()), (200, "10.201.0.1"));
     server.abort();
 }

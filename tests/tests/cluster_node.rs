@@ -33,9 +33,10 @@ async fn a_restricted_pod_answers_through_its_service_by_address_and_by_name() {
     assert!(answered.1.starts_with("pod=web-"), "{}", answered.1);
     let asked = format!("/fetch?u=http://web.{namespace}.svc.cluster.local:8080/");
     let by_name = Eventually::new("the pod reaches its Service by name")
-        .matches(async || cluster.fetch(address, &asked).await.map_err(|e| e.to_string()), |answer| {
-            answer.as_ref().is_ok_and(|(status, _)| *status == 200)
-        })
+        .matches(
+            async || cluster.fetch(address, &asked).await.map_err(|e| e.to_string()),
+            |answer| answer.as_ref().is_ok_and(|(status, _)| *status == 200),
+        )
         .await
         .unwrap()
         .unwrap();
@@ -48,13 +49,16 @@ async fn the_node_joined_with_its_own_credential_and_kubectl_logs_and_exec_reach
     let namespace = cluster.restricted_namespace("exec").await.unwrap();
     cluster.serve(&namespace, "web", &[8080]).await.unwrap();
     let plane = cluster.plane();
-    let printed = plane.kubectl(&["-n", &namespace, "exec", "deployment/web", "--", "/probe", "resolve", "web"]).unwrap();
+    let printed =
+        plane.kubectl(&["-n", &namespace, "exec", "deployment/web", "--", "/probe", "resolve", "web"]).unwrap();
     assert!(printed.starts_with("10.201.0."), "{printed}");
     plane.kubectl(&["-n", &namespace, "logs", "deployment/web"]).unwrap();
     let log = std::fs::read_to_string(plane.audit_log()).unwrap();
     let registered = |line: &str| {
         let entry: Value = serde_json::from_str(line).unwrap_or_default();
-        entry["verb"] == "create" && entry["objectRef"]["resource"] == "nodes" && entry["user"]["username"] == "system:node:node1"
+        entry["verb"] == "create"
+            && entry["objectRef"]["resource"] == "nodes"
+            && entry["user"]["username"] == "system:node:node1"
     };
     assert!(log.lines().any(registered), "the node was not registered by its own credential");
 }
@@ -71,9 +75,10 @@ async fn a_pod_reaches_a_server_in_this_process() {
     let server = tokio::spawn(async move { axum::serve(listener, app).await });
     let asked = format!("/fetch?u=http://10.200.0.1:{port}/");
     Eventually::new("the pod has the answer of this process")
-        .matches(async || cluster.fetch(address, &asked).await.map_err(|e| e.to_string()), |answer| {
-            answer.as_ref().is_ok_and(|(_, body)| body.trim() == "200 from the test")
-        })
+        .matches(
+            async || cluster.fetch(address, &asked).await.map_err(|e| e.to_string()),
+            |answer| answer.as_ref().is_ok_and(|(_, body)| body.trim() == "200 from the test"),
+        )
         .await
         .unwrap()
         .unwrap();

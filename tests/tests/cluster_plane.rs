@@ -140,7 +140,7 @@ async fn a_plane_whose_owner_was_killed_leaves_nothing() {
         .unwrap();
     let mut said = tokio::io::BufReader::new(owner.stdout.take().unwrap());
     let mut line = String::new();
-    tokio::time::timeout(Duration::from_secs(60), tokio::io::AsyncBufReadExt::read_line(&mut said, &mut line))
+    tokio::time::timeout(Duration::from_mins(1), tokio::io::AsyncBufReadExt::read_line(&mut said, &mut line))
         .await
         .unwrap()
         .unwrap();

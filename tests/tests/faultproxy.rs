@@ -1,5 +1,5 @@
 //! Every action of the fault proxy does what it says, between a client and the real API server.
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
 
 use std::error::Error;
 use std::future::Future;
@@ -123,7 +123,8 @@ async fn error_answers_have_the_reason_of_their_status_and_store_nothing() {
         (504, "Timeout"),
     ];
     for (status, expected) in expected {
-        let scene = Scene::write_struck_by(Action::Answer { status, retry_after: None, commit: Commit::Before }).await;
+        let scene =
+            Scene::write_struck_by(Action::Answer { status, retry_after: None, commit: Commit::Before }).await;
         let Err(ApiError::Refused { status: seen, reason, .. }) = scene.write("m").await else {
             panic!("{status} did not arrive")
         };
@@ -287,7 +288,11 @@ async fn watch(scene: &Scene, action: Action) -> (String, &'static str) {
     let matching = Match { verb: Some(Verb::Watch), ..Match::default() };
     scene.proxy.arm(Plan { matching, occurrence: Occurrence::Nth(1), action });
     let now = scene.truth.get(&scene.maps).await.unwrap()["metadata"]["resourceVersion"].clone();
-    let path = format!("{}?watch=1&fieldSelector=metadata.name!=kube-root-ca.crt&resourceVersion={}", scene.maps, now.as_str().unwrap());
+    let path = format!(
+        "{}?watch=1&fieldSelector=metadata.name!=kube-root-ca.crt&resourceVersion={}",
+        scene.maps,
+        now.as_str().unwrap()
+    );
     let mut stream = scene.client.open(Method::GET, &path, None).await.unwrap();
     for name in ["a", "b", "c"] {
         scene.truth.create(&scene.maps, &map(name)).await.unwrap();

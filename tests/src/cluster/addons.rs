@@ -1,5 +1,5 @@
 //! What a cluster gets only on request, because it costs memory and time: traefik for Ingress and Gateway API, and
-//! metrics-server for a HorizontalPodAutoscaler.
+//! metrics-server for a `HorizontalPodAutoscaler`.
 
 use std::net::SocketAddr;
 
@@ -32,7 +32,8 @@ impl Cluster {
         self.plane().ready("traefik is rolled out", "kubelet", looked).await?;
         let service = self.api().get("/api/v1/namespaces/traefik/services/traefik").await?;
         let address = service.pointer("/spec/clusterIP").and_then(Value::as_str).and_then(|ip| ip.parse().ok());
-        let address = address.ok_or_else(|| StartError::Tool { tool: "traefik".into(), output: service.to_string() })?;
+        let address =
+            address.ok_or_else(|| StartError::Tool { tool: "traefik".into(), output: service.to_string() })?;
         Ok(Traefik { http: SocketAddr::new(address, 80), https: SocketAddr::new(address, 443) })
     }
 

@@ -156,8 +156,8 @@ impl Api {
     ///
     /// # Errors
     /// As for [`Api::send`].
-    pub async fn merge(&self, path: &str, patch: &Value) -> Result<Value, ApiError> {
-        self.send(Method::PATCH, path, Some(("application/merge-patch+json", patch))).await
+    pub async fn merge(&self, path: &str, changes: &Value) -> Result<Value, ApiError> {
+        self.send(Method::PATCH, path, Some(("application/merge-patch+json", changes))).await
     }
 
     /// Server-side apply by the field manager `tests`.

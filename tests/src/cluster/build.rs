@@ -30,7 +30,9 @@ pub enum BuildError {
     #[error(transparent)]
     Program(#[from] ProgramError),
     /// A command could not be started.
-    #[error("cannot run `{command}`: {source}; the cluster's programs are built with Go (see go.mod for its version)")]
+    #[error(
+        "cannot run `{command}`: {source}; the cluster's programs are built with Go (see go.mod for its version)"
+    )]
     NoGo {
         /// The command line.
         command: String,

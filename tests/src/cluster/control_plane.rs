@@ -4,6 +4,7 @@
 //! Pod Security admission are on, and every request is in the audit log. The start is complete when the API server
 //! reports ready and the controllers have made the `default` service account.
 
+use std::fmt::Write;
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
@@ -123,7 +124,9 @@ impl ControlPlane {
         plane.sandbox.spawn("kube-controller-manager", command)?;
         let account = "/api/v1/namespaces/default/serviceaccounts/default";
         plane
-            .ready("the default service account is there", "kube-controller-manager", async || plane.api.get(account).await)
+            .ready("the default service account is there", "kube-controller-manager", async || {
+                plane.api.get(account).await
+            })
             .await?;
         Ok(plane)
     }
@@ -167,7 +170,8 @@ impl ControlPlane {
     /// # Errors
     /// Those of the API.
     pub async fn namespace(&self, prefix: &str) -> Result<String, ApiError> {
-        let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"generateName": format!("{prefix}-")}});
+        let object =
+            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"generateName": format!("{prefix}-")}});
         let made = self.api.create("/api/v1/namespaces", &object).await?;
         Ok(made.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default().to_owned())
     }
@@ -198,7 +202,7 @@ impl ControlPlane {
         mut look: impl AsyncFnMut() -> Result<T, S>,
     ) -> Result<T, StartError> {
         let waited = Eventually::new(what)
-            .within(Duration::from_secs(60))
+            .within(Duration::from_mins(1))
             .ok(async || match (self.sandbox.check(), look().await) {
                 (Err(ended), _) => Ok(Err(ended)),
                 (Ok(()), Ok(value)) => Ok(Ok(value)),
@@ -241,7 +245,7 @@ fn write_identities(folder: &Path, ca: &str) -> io::Result<String> {
     let mut admin = String::new();
     for (user, group, file) in IDENTITIES {
         let token = uuid::Uuid::new_v4().simple().to_string();
-        tokens.push_str(&format!("{token},{user},{user},\"{group}\"\n"));
+        let _ = writeln!(tokens, "{token},{user},{user},\"{group}\"");
         let access = Access { server: "https://127.0.0.1:6443".into(), ca: ca.into(), token: token.clone() };
         fs::write(folder.join(format!("{file}.kubeconfig")), access.kubeconfig())?;
         if user == "admin" {

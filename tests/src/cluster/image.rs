@@ -7,8 +7,10 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use aws_lc_rs::digest::{Context, SHA256, SHA256_OUTPUT_LEN, digest};
+use aws_lc_rs::digest::{Context, SHA256, digest};
 use serde_json::json;
+
+use super::programs::hex;
 
 /// An image to be.
 #[derive(Debug, Clone)]
@@ -90,7 +92,13 @@ impl Image {
     }
 }
 
-fn append<W: Write>(to: &mut tar::Builder<W>, name: &str, data: impl io::Read, size: u64, mode: u32) -> io::Result<()> {
+fn append<W: Write>(
+    to: &mut tar::Builder<W>,
+    name: &str,
+    data: impl io::Read,
+    size: u64,
+    mode: u32,
+) -> io::Result<()> {
     let mut header = tar::Header::new_gnu();
     header.set_size(size);
     header.set_mode(mode);
@@ -113,14 +121,6 @@ impl Write for Hashed {
     fn flush(&mut self) -> io::Result<()> {
         self.file.flush()
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(2 * SHA256_OUTPUT_LEN);
-    for byte in bytes {
-        text.push_str(&format!("{byte:02x}"));
-    }
-    text
 }
 
 /// The name images use for this machine's architecture.

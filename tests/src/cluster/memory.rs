@@ -19,12 +19,10 @@ impl Memory {
         let mut kib = BTreeMap::<String, u64>::new();
         for process in fs::read_dir("/proc").into_iter().flatten().flatten().map(|entry| entry.path()) {
             let within = |group: String| group.contains(sandbox.name());
-            if fs::read_link(process.join("ns/net")).ok() == network
-                || fs::read_to_string(process.join("cgroup")).is_ok_and(within)
-            {
-                if let Some((name, resident)) = resident(&process) {
-                    *kib.entry(name).or_default() += resident;
-                }
+            let inside = fs::read_link(process.join("ns/net")).ok() == network
+                || fs::read_to_string(process.join("cgroup")).is_ok_and(within);
+            if let Some((name, resident)) = resident(&process).filter(|_| inside) {
+                *kib.entry(name).or_default() += resident;
             }
         }
         Self(kib.into_iter().map(|(name, kib)| (name, kib / 1024)).filter(|(_, mib)| *mib > 0).collect())

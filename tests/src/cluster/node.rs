@@ -134,7 +134,7 @@ impl Cluster {
     /// [`TimedOut`] after 60 s, with the Deployment's state and its pods' as last seen.
     pub async fn rolled_out(&self, namespace: &str, name: &str) -> Result<(), TimedOut> {
         Eventually::new(format!("Deployment {namespace}/{name} is rolled out"))
-            .within(Duration::from_secs(60))
+            .within(Duration::from_mins(1))
             .ok(async || rollout(self.api(), namespace, name).await)
             .await
     }
@@ -178,7 +178,8 @@ async fn node_ready(api: &Api) -> Result<(), String> {
 
 pub(super) async fn rollout(api: &Api, namespace: &str, name: &str) -> Result<(), String> {
     let said = |error: ApiError| error.to_string();
-    let deployment = api.get(&format!("/apis/apps/v1/namespaces/{namespace}/deployments/{name}")).await.map_err(said)?;
+    let deployment =
+        api.get(&format!("/apis/apps/v1/namespaces/{namespace}/deployments/{name}")).await.map_err(said)?;
     let wanted = &deployment["spec"]["replicas"];
     let status = &deployment["status"];
     let current = status["observedGeneration"] == deployment["metadata"]["generation"];
@@ -187,9 +188,9 @@ pub(super) async fn rollout(api: &Api, namespace: &str, name: &str) -> Result<()
         return Ok(());
     }
     let pods = api.get(&format!("/api/v1/namespaces/{namespace}/pods")).await.map_err(said)?;
-    let states = pods["items"].as_array().into_iter().flatten();
-    let states: Vec<_> = states.map(|pod| json!([pod["metadata"]["name"], pod["status"]["containerStatuses"]])).collect();
-    Err(format!("{status}; pods: {}", json!(states)))
+    let containers = |pod: &Value| json!([pod["metadata"]["name"], pod["status"]["containerStatuses"]]);
+    let seen: Vec<_> = pods["items"].as_array().into_iter().flatten().map(containers).collect();
+    Err(format!("{status}; pods: {}", json!(seen)))
 }
 
 fn write_settings(folder: &Path, cgroup: &str) -> io::Result<()> {

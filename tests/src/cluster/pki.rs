@@ -44,8 +44,20 @@ pub fn write(folder: &Path) -> Result<String, PkiError> {
     let server = ExtendedKeyUsagePurpose::ServerAuth;
     let client = ExtendedKeyUsagePurpose::ClientAuth;
     ca.issue(folder, "apiserver", &API_SERVER_NAMES, ("kube-apiserver", None), server.clone())?;
-    ca.issue(folder, "kubelet-server", &["node1", NODE_ADDRESS], ("system:node:node1", Some("system:nodes")), server)?;
-    ca.issue(folder, "kubelet-client", &[], ("kube-apiserver-kubelet-client", Some("system:masters")), client.clone())?;
+    ca.issue(
+        folder,
+        "kubelet-server",
+        &["node1", NODE_ADDRESS],
+        ("system:node:node1", Some("system:nodes")),
+        server,
+    )?;
+    ca.issue(
+        folder,
+        "kubelet-client",
+        &[],
+        ("kube-apiserver-kubelet-client", Some("system:masters")),
+        client.clone(),
+    )?;
     fs::write(folder.join("ca.crt"), &ca.pem)?;
     let front = Authority::new("threatrelay-test-front-ca")?;
     front.issue(folder, "front-proxy", &[], ("front-proxy-client", None), client)?;

@@ -7,6 +7,7 @@
 
 use std::env;
 use std::ffi::OsStr;
+use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -54,7 +55,11 @@ pub const PROGRAMS: &[Program] = &[
                   -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=34",
     },
     Program { name: "probe", output: Output::Binaries(&[("probe", "threatrelay.test/probe")]), ldflags: STRIP },
-    Program { name: "coredns", output: Output::Binaries(&[("coredns", "github.com/coredns/coredns")]), ldflags: STRIP },
+    Program {
+        name: "coredns",
+        output: Output::Binaries(&[("coredns", "github.com/coredns/coredns")]),
+        ldflags: STRIP,
+    },
     Program {
         name: "traefik",
         output: Output::Binaries(&[("traefik", "github.com/traefik/traefik/v3/cmd/traefik")]),
@@ -82,7 +87,9 @@ pub enum ProgramError {
     #[error("no program {0:?}: the programs are {known}", known = PROGRAMS.iter().map(|p| p.name).collect::<Vec<_>>().join(", "))]
     Unknown(String),
     /// The binary is neither in the cache nor in the override.
-    #[error("{binary} is not built: run `cargo xtask cluster build {program}` or set {OVERRIDE} to a folder that has it")]
+    #[error(
+        "{binary} is not built: run `cargo xtask cluster build {program}` or set {OVERRIDE} to a folder that has it"
+    )]
     NotBuilt {
         /// The file asked for.
         binary: String,
@@ -134,9 +141,19 @@ impl Program {
             hash.update(&fs::read(&path).map_err(|source| ProgramError::Pins { path, source })?);
         }
         hash.update(format!("{:?} {}", self.output, self.ldflags).as_bytes());
-        let key: String = hash.finish().as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        let mut key = hex(hash.finish().as_ref());
+        key.truncate(16);
         Ok(cache_root()?.join(format!("{}-{key}", self.name)))
     }
+}
+
+/// Lower-case hexadecimal digits.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
 }
 
 /// `$XDG_CACHE_HOME/threatrelay/cluster`, or the same below `~/.cache`.
@@ -157,10 +174,15 @@ pub fn locate(binary: &str) -> Result<PathBuf, ProgramError> {
     if let Some(found) = overridden(binary) {
         return Ok(found);
     }
-    let owner = |program: &&Program| matches!(program.output, Output::Binaries(list) if list.iter().any(|b| b.0 == binary));
+    let owner =
+        |program: &&Program| matches!(program.output, Output::Binaries(list) if list.iter().any(|b| b.0 == binary));
     let program = PROGRAMS.iter().find(owner).ok_or_else(|| ProgramError::Unknown(binary.into()))?;
     let path = program.folder()?.join(binary);
-    if path.is_file() { Ok(path) } else { Err(ProgramError::NotBuilt { binary: binary.into(), program: program.name }) }
+    if path.is_file() {
+        Ok(path)
+    } else {
+        Err(ProgramError::NotBuilt { binary: binary.into(), program: program.name })
+    }
 }
 
 /// The binary in one of the folders of [`OVERRIDE`].

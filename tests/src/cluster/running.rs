@@ -23,7 +23,7 @@ pub fn find() -> Option<PathBuf> {
 pub fn remember(folder: &Path) -> io::Result<()> {
     let link = state::base().join("current");
     match fs::remove_file(&link) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => symlink(folder, link),
     }
 }

@@ -14,7 +14,8 @@ pub const PROBE_IMAGE: &str = "docker.io/library/probe:local";
 /// Security level, with the label `app`.
 #[must_use]
 pub fn probe_template(app: &str, ports: &[u16]) -> Value {
-    let arguments: Vec<_> = ["serve".to_owned()].into_iter().chain(ports.iter().map(|port| format!(":{port}"))).collect();
+    let arguments: Vec<_> =
+        ["serve".to_owned()].into_iter().chain(ports.iter().map(|port| format!(":{port}"))).collect();
     let named: Vec<_> = ports.iter().map(|port| json!({"name": format!("p{port}"), "containerPort": port})).collect();
     json!({
         "metadata": {"labels": {"app": app}},

@@ -96,7 +96,11 @@ impl Call {
         };
         if call.verb == Verb::Create && call.name.is_empty() {
             let object: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
-            object.pointer("/metadata/name").and_then(|name| name.as_str()).unwrap_or_default().clone_into(&mut call.name);
+            object
+                .pointer("/metadata/name")
+                .and_then(|name| name.as_str())
+                .unwrap_or_default()
+                .clone_into(&mut call.name);
         }
         call
     }
@@ -186,7 +190,8 @@ mod tests {
 
     #[test]
     fn apply_is_told_from_other_patches_and_names_its_manager() {
-        let call = call("PATCH", "/api/v1/namespaces/a/configmaps/m?fieldManager=op", "application/apply-patch+yaml", "");
+        let call =
+            call("PATCH", "/api/v1/namespaces/a/configmaps/m?fieldManager=op", "application/apply-patch+yaml", "");
         assert_eq!((call.verb, call.manager.as_str(), call.class()), (Verb::Apply, "op", Class::Write));
     }
 

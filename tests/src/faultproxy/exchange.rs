@@ -69,7 +69,7 @@ pub(super) async fn answer(
         }
         Some(Action::Slice { bytes, millis }) => {
             let answer = exchange.commit().await?;
-            Ok(sliced(answer, bytes, Duration::from_millis(millis)))
+            Ok(sliced(&answer, bytes, Duration::from_millis(millis)))
         }
         Some(Action::Stale { resource_version }) => {
             let stale = exchange.shared.upstream.fetch_stale(&exchange.parts, &call, &resource_version).await;
@@ -145,7 +145,7 @@ fn whole(answer: Answer) -> Response<Body> {
     answer_with(answer.status, &answer.headers, body.boxed_unsync())
 }
 
-fn sliced(answer: Answer, bytes: usize, pause: Duration) -> Response<Body> {
+fn sliced(answer: &Answer, bytes: usize, pause: Duration) -> Response<Body> {
     let pieces: Vec<_> = answer.body.chunks(bytes.max(1)).map(Bytes::copy_from_slice).collect();
     let stream = stream::iter(pieces).then(move |piece| async move {
         sleep(pause).await;

@@ -131,8 +131,12 @@ mod tests {
 
     use super::*;
 
-    const STREAM: [&str; 4] =
-        ["{\"type\":\"ADDED\",\"n\":1}\n{\"type\":\"BOOK", "MARK\",\"n\":0}\n", "{\"type\":\"ADDED\",\"n\":2}\n", "{\"type\":\"ADDED\",\"n\":3}\n"];
+    const STREAM: [&str; 4] = [
+        "{\"type\":\"ADDED\",\"n\":1}\n{\"type\":\"BOOK",
+        "MARK\",\"n\":0}\n",
+        "{\"type\":\"ADDED\",\"n\":2}\n",
+        "{\"type\":\"ADDED\",\"n\":3}\n",
+    ];
 
     /// The events that arrive, by their number; `X` is a broken stream.
     async fn arrives(fault: WatchFault) -> String {

@@ -1,4 +1,4 @@
-//! A test double of a network plugin: enforces the cluster's NetworkPolicies with nftables.
+//! A test double of a network plugin: enforces the cluster's network policies with nftables.
 //!
 //! It watches policies, pods and namespaces; after every change it renders all rules anew ([`ruleset`]) and replaces
 //! the table in one transaction. It proves what our policies *say*, by the rules of the API's documentation; it does not

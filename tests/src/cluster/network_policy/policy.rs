@@ -59,13 +59,13 @@ pub struct Container {
 
 /// One port of a container.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "camelCase")]
 pub struct ContainerPort {
     /// The name a policy may use.
     #[serde(default)]
     pub name: String,
     /// Number.
-    pub container_port: u16,
+    #[serde(rename = "containerPort")]
+    pub number: u16,
     /// TCP when absent.
     #[serde(default)]
     pub protocol: Protocol,
@@ -152,14 +152,16 @@ pub struct IpBlock {
 
 /// A destination port, a range of them, or all of one protocol.
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(default)]
 pub struct Port {
     /// TCP when absent.
     pub protocol: Protocol,
     /// All ports when absent.
-    pub port: Option<PortName>,
-    /// End of the range that begins at a numeric `port`.
-    pub end_port: Option<u16>,
+    #[serde(rename = "port")]
+    pub first: Option<PortName>,
+    /// End of the range that begins at a numeric port.
+    #[serde(rename = "endPort")]
+    pub last: Option<u16>,
 }
 
 /// A port by number, or by the name a container gives it.

@@ -133,7 +133,7 @@ fn ports(ports: &[Port], target: Option<&Pod>) -> Vec<String> {
     let mut matches = Vec::new();
     for port in ports {
         let keyword = port.protocol.keyword();
-        match (&port.port, port.end_port) {
+        match (&port.first, port.last) {
             (None, _) => matches.push(format!("meta l4proto {keyword} ")),
             (Some(PortName::Number(first)), None) => matches.push(format!("{keyword} dport {first} ")),
             (Some(PortName::Number(first)), Some(last)) => matches.push(format!("{keyword} dport {first}-{last} ")),
@@ -147,12 +147,12 @@ fn ports(ports: &[Port], target: Option<&Pod>) -> Vec<String> {
 }
 
 fn named_towards(list: &[Port], peer: &Pod, direction: Direction) -> Vec<String> {
-    let named: Vec<_> = list.iter().filter(|port| matches!(port.port, Some(PortName::Name(_)))).cloned().collect();
+    let named: Vec<_> = list.iter().filter(|port| matches!(port.first, Some(PortName::Name(_)))).cloned().collect();
     let Some(address) = address_of(peer).filter(|_| !named.is_empty()) else { return Vec::new() };
     ports(&named, Some(peer)).into_iter().map(|port| format!("ip {} {address} {port}", direction.peer)).collect()
 }
 
 fn numbers_of(pod: &Pod, name: &str, protocol: Protocol) -> BTreeSet<u16> {
     let all = pod.spec.containers.iter().flat_map(|container| &container.ports);
-    all.filter(|port| port.name == name && port.protocol == protocol).map(|port| port.container_port).collect()
+    all.filter(|port| port.name == name && port.protocol == protocol).map(|port| port.number).collect()
 }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::ruleset::State;
 
-fn state(policy: Value) -> State {
+fn state(policy: &Value) -> State {
     let pod = |name: &str, namespace: &str, ip: &str, ports: Value| {
         json!({
             "metadata": {"name": name, "namespace": namespace, "labels": {"app": name}},
@@ -39,16 +39,17 @@ fn state(policy: Value) -> State {
 }
 
 /// The rules of the only chain that the policy makes.
-fn chain(policy: Value) -> Vec<String> {
+fn chain(policy: &Value) -> Vec<String> {
     let rules = state(policy).ruleset();
-    let mut lines = rules.lines().skip_while(|line| !line.starts_with("  chain in_") && !line.starts_with("  chain out_"));
+    let mut lines =
+        rules.lines().skip_while(|line| !line.starts_with("  chain in_") && !line.starts_with("  chain out_"));
     lines.next();
     lines.take_while(|line| *line != "  }").map(|line| line.trim().to_owned()).collect()
 }
 
 #[test]
 fn without_a_policy_nothing_is_judged() {
-    let mut open = state(json!({}));
+    let mut open = state(&json!({}));
     open.policies.clear();
     assert!(!open.ruleset().contains("drop"));
 }
@@ -56,10 +57,10 @@ fn without_a_policy_nothing_is_judged() {
 #[test]
 fn a_selected_pod_without_rules_is_closed_and_others_stay_open() {
     let policy = json!({"podSelector": {"matchLabels": {"app": "web"}}});
-    let rules = state(policy.clone()).ruleset();
+    let rules = state(&policy).ruleset();
     assert_eq!(rules.matches(" jump in_").count(), 1, "{rules}");
     assert!(rules.contains("ip daddr 10.202.0.2 jump in_10_202_0_2"), "{rules}");
-    assert_eq!(chain(policy), ["drop"]);
+    assert_eq!(chain(&policy), ["drop"]);
 }
 
 #[test]
@@ -68,7 +69,11 @@ fn rules_and_ports() {
     let client = json!({"matchLabels": {"app": "client"}});
     let cases: Vec<(&str, Value, Vec<&str>)> = vec![
         ("an empty rule allows all", json!({"ingress": [{}]}), vec!["return"]),
-        ("pods of the own namespace", json!({"ingress": [{"from": [{"podSelector": client}]}]}), vec!["ip saddr 10.202.0.3 return"]),
+        (
+            "pods of the own namespace",
+            json!({"ingress": [{"from": [{"podSelector": client}]}]}),
+            vec!["ip saddr 10.202.0.3 return"],
+        ),
         (
             "all pods of a labelled namespace",
             json!({"ingress": [{"from": [{"namespaceSelector": {"matchLabels": {"team": "b"}}}]}]}),
@@ -95,7 +100,11 @@ fn rules_and_ports() {
             json!({"ingress": [{"ports": [{"port": "http"}, {"port": "absent"}, {"port": "http", "protocol": "UDP"}]}]}),
             vec!["tcp dport 8080 return"],
         ),
-        ("a range", json!({"ingress": [{"ports": [{"port": 8000, "endPort": 8090}]}]}), vec!["tcp dport 8000-8090 return"]),
+        (
+            "a range",
+            json!({"ingress": [{"ports": [{"port": 8000, "endPort": 8090}]}]}),
+            vec!["tcp dport 8000-8090 return"],
+        ),
         (
             "a protocol without a port",
             json!({"ingress": [{"ports": [{"protocol": "UDP"}, {"protocol": "SCTP", "port": 1}]}]}),
@@ -130,14 +139,14 @@ fn rules_and_ports() {
     for (case, mut policy, mut expected) in cases {
         policy["podSelector"] = web.clone();
         expected.push("drop");
-        assert_eq!(chain(policy), expected, "{case}");
+        assert_eq!(chain(&policy), expected, "{case}");
     }
 }
 
 #[test]
 fn egress_rules_alone_close_both_directions_unless_the_types_say_otherwise() {
     let count = |policy: Value| {
-        let rules = state(policy).ruleset();
+        let rules = state(&policy).ruleset();
         (rules.matches(" jump in_").count(), rules.matches(" jump out_").count())
     };
     let selector = json!({"matchLabels": {"app": "web"}});

@@ -11,7 +11,8 @@ use crate::cluster::running;
 
 pub(super) fn kubectl(arguments: &[String]) -> Result<ExitCode, Box<dyn Error>> {
     let folder = folder()?;
-    let error = Command::new(locate("kubectl")?).arg("--kubeconfig").arg(folder.join("kubeconfig")).args(arguments).exec();
+    let error =
+        Command::new(locate("kubectl")?).arg("--kubeconfig").arg(folder.join("kubeconfig")).args(arguments).exec();
     Err(error.into())
 }
 

@@ -110,7 +110,11 @@ async fn held(extent: &Extent) -> Result<(), Box<dyn Error>> {
         match addon {
             AddOn::Traefik => {
                 let traefik = cluster.add_traefik().await?;
-                lines.push(format!("http://{} and https://{} are traefik", cluster.sandbox().forward(traefik.http)?, cluster.sandbox().forward(traefik.https)?));
+                lines.push(format!(
+                    "http://{} and https://{} are traefik",
+                    cluster.sandbox().forward(traefik.http)?,
+                    cluster.sandbox().forward(traefik.https)?
+                ));
             }
             AddOn::Metrics => cluster.add_metrics_server().await?,
             AddOn::NetworkPolicy => enforcer = Some(Enforcer::start(&cluster)?),
