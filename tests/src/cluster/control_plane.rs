@@ -4,11 +4,10 @@
 //! Pod Security admission are on, and every request is in the audit log. The start is complete when the API server
 //! reports ready and the controllers have made the `default` service account.
 
-use std::fmt::Write;
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::time::Duration;
 
@@ -18,7 +17,8 @@ use super::api::{Access, Api, ApiError};
 use super::debian::{self, DebianError};
 use super::pki::{self, PkiError};
 use super::programs::{ProgramError, locate};
-use super::sandbox::{Level, NODE_ADDRESS, Sandbox, SandboxError};
+use super::sandbox::{Level, Sandbox, SandboxError};
+use super::settings::{AUDIT_POLICY, apiserver_flags, controller_flags, etcd_flags, write_identities};
 use crate::eventually::{Eventually, TimedOut};
 
 /// What the API server keeps of the past.
@@ -227,114 +227,4 @@ pub(super) fn finished(tool: &str, output: &Output) -> Result<String, StartError
     }
     let output = format!("{printed}{}", String::from_utf8_lossy(&output.stderr));
     Err(StartError::Tool { tool: tool.into(), output })
-}
-
-/// User, group and kubeconfig name of every identity. The kubelet's is a node credential, so what it may do is
-/// bounded by the node authorizer and by NodeRestriction.
-const IDENTITIES: [(&str, &str, &str); 5] = [
-    ("admin", "system:masters", "admin"),
-    ("system:kube-controller-manager", "", "kube-controller-manager"),
-    ("system:kube-scheduler", "", "kube-scheduler"),
-    ("system:node:node1", "system:nodes", "kubelet"),
-    ("system:kube-proxy", "", "kube-proxy"),
-];
-
-/// Writes `tokens.csv` and a kubeconfig for each component inside; returns the token with all rights.
-fn write_identities(folder: &Path, ca: &str) -> io::Result<String> {
-    let mut tokens = String::new();
-    let mut admin = String::new();
-    for (user, group, file) in IDENTITIES {
-        let token = uuid::Uuid::new_v4().simple().to_string();
-        let _ = writeln!(tokens, "{token},{user},{user},\"{group}\"");
-        let access = Access { server: "https://127.0.0.1:6443".into(), ca: ca.into(), token: token.clone() };
-        fs::write(folder.join(format!("{file}.kubeconfig")), access.kubeconfig())?;
-        if user == "admin" {
-            admin = token;
-        }
-    }
-    fs::write(folder.join("tokens.csv"), tokens)?;
-    Ok(admin)
-}
-
-const AUDIT_POLICY: &str = r#"{
-  "apiVersion": "audit.k8s.io/v1", "kind": "Policy",
-  "omitStages": ["RequestReceived", "ResponseStarted"],
-  "rules": [{"level": "Metadata"}]
-}"#;
-
-fn etcd_flags(folder: &Path) -> Vec<String> {
-    flags(&[
-        ("data-dir", &at(folder, "etcd")),
-        ("listen-client-urls", "http://127.0.0.1:2379"),
-        ("advertise-client-urls", "http://127.0.0.1:2379"),
-        ("listen-peer-urls", "http://127.0.0.1:2380"),
-        ("unsafe-no-fsync", "true"),
-        ("log-level", "warn"),
-    ])
-}
-
-fn apiserver_flags(folder: &Path, history: History) -> Vec<String> {
-    let pki = |file| at(folder, &format!("pki/{file}"));
-    let mut list = flags(&[
-        ("etcd-servers", "http://127.0.0.1:2379"),
-        ("etcd-compaction-interval", "0"),
-        ("secure-port", "6443"),
-        ("bind-address", "0.0.0.0"),
-        ("advertise-address", NODE_ADDRESS),
-        ("service-cluster-ip-range", "10.201.0.0/24"),
-        ("tls-cert-file", &pki("apiserver.crt")),
-        ("tls-private-key-file", &pki("apiserver.key")),
-        ("client-ca-file", &pki("ca.crt")),
-        ("token-auth-file", &at(folder, "tokens.csv")),
-        ("authorization-mode", "Node,RBAC"),
-        ("enable-admission-plugins", "NodeRestriction"),
-        ("service-account-issuer", "https://kubernetes.default.svc"),
-        ("service-account-key-file", &pki("sa.pub")),
-        ("service-account-signing-key-file", &pki("sa.key")),
-        ("allow-privileged", "true"),
-        ("kubelet-preferred-address-types", "InternalIP"),
-        ("kubelet-client-certificate", &pki("kubelet-client.crt")),
-        ("kubelet-client-key", &pki("kubelet-client.key")),
-        ("kubelet-certificate-authority", &pki("ca.crt")),
-        ("requestheader-client-ca-file", &pki("front-ca.crt")),
-        ("requestheader-allowed-names", "front-proxy-client"),
-        ("requestheader-username-headers", "X-Remote-User"),
-        ("requestheader-group-headers", "X-Remote-Group"),
-        ("requestheader-extra-headers-prefix", "X-Remote-Extra-"),
-        ("proxy-client-cert-file", &pki("front-proxy.crt")),
-        ("proxy-client-key-file", &pki("front-proxy.key")),
-        ("enable-aggregator-routing", "true"),
-        ("audit-policy-file", &at(folder, "audit-policy.json")),
-        ("audit-log-path", &at(folder, "logs/audit.log")),
-        ("audit-log-mode", "blocking-strict"),
-    ]);
-    if history == History::Compactable {
-        list.push("--feature-gates=ListFromCacheSnapshot=false".into());
-    }
-    list
-}
-
-fn controller_flags(folder: &Path) -> Vec<String> {
-    let kubeconfig = at(folder, "kube-controller-manager.kubeconfig");
-    flags(&[
-        ("kubeconfig", &kubeconfig),
-        ("authentication-kubeconfig", &kubeconfig),
-        ("authorization-kubeconfig", &kubeconfig),
-        ("service-account-private-key-file", &at(folder, "pki/sa.key")),
-        ("root-ca-file", &at(folder, "pki/ca.crt")),
-        ("use-service-account-credentials", "true"),
-        ("leader-elect", "false"),
-        ("horizontal-pod-autoscaler-sync-period", "5s"),
-        // The defaults keep a test's controllers waiting: 20 requests a second.
-        ("kube-api-qps", "200"),
-        ("kube-api-burst", "400"),
-    ])
-}
-
-pub(super) fn flags(pairs: &[(&str, &str)]) -> Vec<String> {
-    pairs.iter().map(|(name, value)| format!("--{name}={value}")).collect()
-}
-
-pub(super) fn at(folder: &Path, file: &str) -> String {
-    folder.join(file).display().to_string()
 }

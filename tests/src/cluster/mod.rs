@@ -19,6 +19,7 @@ pub mod pki;
 pub mod programs;
 pub mod running;
 pub mod sandbox;
+mod settings;
 mod state;
 pub mod workload;
 

@@ -13,11 +13,12 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::api::{Api, ApiError};
-use super::control_plane::{ControlPlane, History, StartError, at, finished, flags};
+use super::control_plane::{ControlPlane, History, StartError, finished};
 use super::debian;
 use super::image::Image;
 use super::programs::locate;
-use super::sandbox::{Level, NODE_ADDRESS, Sandbox};
+use super::sandbox::{Level, Sandbox};
+use super::settings::{kubelet_flags, proxy_flags, scheduler_flags, write_node_settings};
 use crate::eventually::{Eventually, TimedOut};
 
 /// A running single-node cluster. Dropping it ends everything in it, containers included.
@@ -38,7 +39,7 @@ impl Cluster {
         let plane = ControlPlane::start_with(Level::Node, History::default()).await?;
         let cluster = Self { plane };
         let (sandbox, folder) = (cluster.sandbox(), cluster.sandbox().folder());
-        write_settings(folder, sandbox.name())?;
+        write_node_settings(folder, sandbox.name())?;
 
         let mut command = sandbox.command("containerd");
         command.arg("--config").arg(folder.join("containerd.toml"));
@@ -49,24 +50,13 @@ impl Cluster {
         cluster.load(&Image::of("pause", &probe))?;
 
         let mut command = sandbox.command(scheduler);
-        command.args(flags(&[("kubeconfig", &at(folder, "kube-scheduler.kubeconfig")), ("leader-elect", "false")]));
+        command.args(scheduler_flags(folder));
         sandbox.spawn("kube-scheduler", command)?;
         let mut command = sandbox.command(kubelet);
-        command.args(flags(&[
-            ("config", &at(folder, "kubelet.json")),
-            ("kubeconfig", &at(folder, "kubelet.kubeconfig")),
-            ("hostname-override", "node1"),
-            ("node-ip", NODE_ADDRESS),
-        ]));
+        command.args(kubelet_flags(folder));
         sandbox.spawn("kubelet", command)?;
         let mut command = sandbox.command(proxy);
-        command.args(flags(&[
-            ("kubeconfig", &at(folder, "kube-proxy.kubeconfig")),
-            ("proxy-mode", "nftables"),
-            ("cluster-cidr", "10.202.0.0/24"),
-            ("conntrack-max-per-core", "0"),
-            ("hostname-override", "node1"),
-        ]));
+        command.args(proxy_flags(folder));
         sandbox.spawn("kube-proxy", command)?;
         cluster.load(&Image::of("probe", &probe))?;
         cluster.load(&Image::of("coredns", &coredns))?;
@@ -191,81 +181,4 @@ pub(super) async fn rollout(api: &Api, namespace: &str, name: &str) -> Result<()
     let containers = |pod: &Value| json!([pod["metadata"]["name"], pod["status"]["containerStatuses"]]);
     let seen: Vec<_> = pods["items"].as_array().into_iter().flatten().map(containers).collect();
     Err(format!("{status}; pods: {}", json!(seen)))
-}
-
-fn write_settings(folder: &Path, cgroup: &str) -> io::Result<()> {
-    fs::create_dir_all(folder.join("cni"))?;
-    fs::write(folder.join("containerd.toml"), containerd_settings(folder))?;
-    fs::write(folder.join("cni/10-bridge.conflist"), cni_settings().to_string())?;
-    fs::write(folder.join("kubelet.json"), kubelet_settings(folder, cgroup).to_string())?;
-    // Not the machine's: its search domains would end up in every pod.
-    fs::write(folder.join("resolv.conf"), "nameserver 10.200.0.254\n")
-}
-
-fn containerd_settings(folder: &Path) -> String {
-    let folder = folder.display();
-    format!(
-        r#"version = 2
-root = "{folder}/containerd"
-state = "/run/containerd"
-
-[grpc]
-address = "/run/containerd/containerd.sock"
-
-[plugins."io.containerd.grpc.v1.cri"]
-sandbox_image = "docker.io/library/pause:local"
-# Without CAP_SYS_RESOURCE a container's OOM score cannot be lowered, and no container would start.
-restrict_oom_score_adj = true
-
-[plugins."io.containerd.grpc.v1.cri".containerd]
-snapshotter = "overlayfs"
-
-[plugins."io.containerd.grpc.v1.cri".cni]
-bin_dir = "/usr/lib/cni"
-conf_dir = "{folder}/cni"
-"#
-    )
-}
-
-fn cni_settings() -> Value {
-    json!({
-        "cniVersion": "0.4.0",
-        "name": "pods",
-        "plugins": [
-            {
-                "type": "bridge", "bridge": "cni0", "isGateway": true, "hairpinMode": true, "ipMasq": false,
-                "ipam": {
-                    "type": "host-local",
-                    "ranges": [[{"subnet": "10.202.0.0/24"}]],
-                    "routes": [{"dst": "0.0.0.0/0"}],
-                },
-            },
-            {"type": "portmap", "capabilities": {"portMappings": true}},
-        ],
-    })
-}
-
-fn kubelet_settings(folder: &Path, cgroup: &str) -> Value {
-    json!({
-        "apiVersion": "kubelet.config.k8s.io/v1beta1",
-        "kind": "KubeletConfiguration",
-        "authentication": {
-            "anonymous": {"enabled": false},
-            "webhook": {"enabled": true},
-            "x509": {"clientCAFile": at(folder, "pki/ca.crt")},
-        },
-        "authorization": {"mode": "Webhook"},
-        "tlsCertFile": at(folder, "pki/kubelet-server.crt"),
-        "tlsPrivateKeyFile": at(folder, "pki/kubelet-server.key"),
-        "containerRuntimeEndpoint": "unix:///run/containerd/containerd.sock",
-        "cgroupDriver": "cgroupfs",
-        "cgroupRoot": format!("/{cgroup}"),
-        "failSwapOn": false,
-        "evictionHard": {},
-        "enforceNodeAllocatable": [],
-        "clusterDNS": ["10.201.0.10"],
-        "clusterDomain": "cluster.local",
-        "resolvConf": at(folder, "resolv.conf"),
-        "shutdownGracePeriod": "0s",
-    })
 }
