@@ -101,7 +101,9 @@ pub fn build(program: &Program) -> Result<Built, BuildError> {
 
 fn go_build(program: &Program, package: &str, target: &Path) -> Result<(), BuildError> {
     let mut go = Command::new("nice");
-    go.args(["-n", "19", "go", "build", "-trimpath", "-ldflags", program.ldflags, "-o"]).arg(target).arg(package);
+    go.args(["-n", "19", "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", program.ldflags, "-o"])
+        .arg(target)
+        .arg(package);
     run(go, &program.source()).map(drop)
 }
 

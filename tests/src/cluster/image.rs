@@ -6,6 +6,7 @@
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use aws_lc_rs::digest::{Context, SHA256, digest};
 use serde_json::json;
@@ -31,6 +32,24 @@ impl Image {
             entrypoint: vec![format!("/{name}")],
             user: "65532:65532".into(),
         }
+    }
+
+    /// As [`Image::of`], for a program as the compiler leaves it: the shared libraries it needs come along.
+    ///
+    /// # Errors
+    /// When `ldd` cannot read the program.
+    pub fn of_dynamic(name: &str, program: impl Into<PathBuf>) -> io::Result<Self> {
+        let program = program.into();
+        let output = Command::new("ldd").arg(&program).output()?;
+        if !output.status.success() {
+            let why = String::from_utf8_lossy(&output.stderr);
+            return Err(io::Error::other(format!("ldd {}: {}", program.display(), why.trim())));
+        }
+        let printed = String::from_utf8_lossy(&output.stdout);
+        // "libm.so.6 => /lib/libm.so.6 (0x0)" or "/lib64/ld-linux.so.2 (0x0)"
+        let path = |line: &str| line.split_whitespace().find(|word| word.starts_with('/')).map(str::to_owned);
+        let libraries = printed.lines().filter_map(path);
+        Ok(libraries.fold(Self::of(name, program), |image, path| image.with_file(path.clone(), path)))
     }
 
     /// Adds a file, readable and executable for all.

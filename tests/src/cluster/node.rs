@@ -4,13 +4,14 @@
 //! kubelet joins with the credential of `node1` and has no other right. Images come from files ([`Image`]) or archives;
 //! nothing is pulled. The start is complete when the node is ready and cluster DNS answers.
 
+use std::fmt::Write;
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::api::{Api, ApiError};
 use super::control_plane::{ControlPlane, History, StartError, finished};
@@ -178,7 +179,16 @@ pub(super) async fn rollout(api: &Api, namespace: &str, name: &str) -> Result<()
         return Ok(());
     }
     let pods = api.get(&format!("/api/v1/namespaces/{namespace}/pods")).await.map_err(said)?;
-    let containers = |pod: &Value| json!([pod["metadata"]["name"], pod["status"]["containerStatuses"]]);
-    let seen: Vec<_> = pods["items"].as_array().into_iter().flatten().map(containers).collect();
-    Err(format!("{status}; pods: {}", json!(seen)))
+    let mut seen = status.to_string();
+    for pod in pods["items"].as_array().into_iter().flatten() {
+        let (pod, containers) = (&pod["metadata"]["name"], &pod["status"]["containerStatuses"]);
+        let _ = write!(seen, "\n  {pod}: {}", containers[0]["state"]);
+        if containers[0]["ready"] == false {
+            let log =
+                format!("/api/v1/namespaces/{namespace}/pods/{}/log?tailLines=5", pod.as_str().unwrap_or_default());
+            let log = api.text(reqwest::Method::GET, &log, None).await.unwrap_or_else(|error| error.to_string());
+            let _ = write!(seen, "\n  {}", log.trim_end().replace('\n', "\n  "));
+        }
+    }
+    Err(seen)
 }

@@ -10,34 +10,38 @@ use super::node::Cluster;
 /// The image of the probe; every node has it.
 pub const PROBE_IMAGE: &str = "docker.io/library/probe:local";
 
-/// A pod template of the probe that serves HTTP on `ports` (named `p` and the number), fit for the restricted Pod
-/// Security level, with the label `app`.
+/// The specification of a pod with one container, completed so that the restricted Pod Security level takes it and no
+/// image is pulled.
+#[must_use]
+pub fn restricted_pod(mut container: Value) -> Value {
+    container["imagePullPolicy"] = "Never".into();
+    container["securityContext"] = json!({
+        "allowPrivilegeEscalation": false,
+        "readOnlyRootFilesystem": true,
+        "capabilities": {"drop": ["ALL"]},
+    });
+    json!({
+        "terminationGracePeriodSeconds": 1,
+        "securityContext": {"runAsNonRoot": true, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
+        "containers": [container],
+    })
+}
+
+/// A pod template of the probe that serves HTTP on `ports` (named `p` and the number), with the label `app`.
 #[must_use]
 pub fn probe_template(app: &str, ports: &[u16]) -> Value {
     let arguments: Vec<_> =
         ["serve".to_owned()].into_iter().chain(ports.iter().map(|port| format!(":{port}"))).collect();
     let named: Vec<_> = ports.iter().map(|port| json!({"name": format!("p{port}"), "containerPort": port})).collect();
-    json!({
-        "metadata": {"labels": {"app": app}},
-        "spec": {
-            "terminationGracePeriodSeconds": 1,
-            "securityContext": {"runAsNonRoot": true, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
-            "containers": [{
-                "name": "probe",
-                "image": PROBE_IMAGE,
-                "imagePullPolicy": "Never",
-                "args": arguments,
-                "ports": named,
-                "readinessProbe": {"httpGet": {"path": "/", "port": ports.first()}, "periodSeconds": 1},
-                "resources": {"requests": {"cpu": "50m", "memory": "16Mi"}},
-                "securityContext": {
-                    "allowPrivilegeEscalation": false,
-                    "readOnlyRootFilesystem": true,
-                    "capabilities": {"drop": ["ALL"]},
-                },
-            }],
-        },
-    })
+    let container = json!({
+        "name": "probe",
+        "image": PROBE_IMAGE,
+        "args": arguments,
+        "ports": named,
+        "readinessProbe": {"httpGet": {"path": "/", "port": ports.first()}, "periodSeconds": 1},
+        "resources": {"requests": {"cpu": "50m", "memory": "16Mi"}},
+    });
+    json!({"metadata": {"labels": {"app": app}}, "spec": restricted_pod(container)})
 }
 
 /// A Deployment of the probe.
