@@ -1,8 +1,7 @@
 //! The control plane alone: it judges objects as Kubernetes does, several run side by side, and none leaves a trace.
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
-use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::{Value, json};
 use tests::cluster::ControlPlane;
@@ -119,40 +118,6 @@ async fn an_old_list_is_answered_exactly_until_it_is_compacted_away() {
     assert_eq!(plane.api().get(&old).await.unwrap_err().status(), Some(410));
 }
 
-#[tokio::test]
-async fn dropping_a_plane_ends_its_processes_and_removes_its_folder() {
-    let plane = ControlPlane::start().await.unwrap();
-    let folder = plane.sandbox().folder().to_path_buf();
-    assert_eq!(processes_of(&folder).len(), 3, "etcd, API server, controllers: {:?}", processes_of(&folder));
-    let begun = Instant::now();
-    drop(plane);
-    println!("gone after {:?}", begun.elapsed());
-    assert_eq!(processes_of(&folder), Vec::<String>::new());
-    assert!(!folder.exists());
-}
-
-#[tokio::test]
-async fn a_plane_whose_owner_was_killed_leaves_nothing() {
-    let mut owner = tokio::process::Command::new(env!("CARGO_BIN_EXE_xtask"))
-        .args(["cluster", "hold", "--level", "plane"])
-        .stdout(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut said = tokio::io::BufReader::new(owner.stdout.take().unwrap());
-    let mut line = String::new();
-    tokio::time::timeout(Duration::from_mins(1), tokio::io::AsyncBufReadExt::read_line(&mut said, &mut line))
-        .await
-        .unwrap()
-        .unwrap();
-    let folder = PathBuf::from(line.trim());
-    assert!(!processes_of(&folder).is_empty(), "{} has no processes", folder.display());
-    owner.kill().await.unwrap();
-    Eventually::new("no process and no folder is left")
-        .matches(async || (processes_of(&folder), folder.exists()), |(left, there)| left.is_empty() && !there)
-        .await
-        .unwrap();
-}
-
 async fn pods(plane: &ControlPlane, namespace: &str) -> Vec<Value> {
     let list = plane.api().get(&format!("/api/v1/namespaces/{namespace}/pods")).await.unwrap();
     list["items"].as_array().cloned().unwrap_or_default()
@@ -162,15 +127,4 @@ fn token_of(plane: &ControlPlane, user: &str) -> String {
     let tokens = std::fs::read_to_string(plane.sandbox().folder().join("tokens.csv")).unwrap();
     let line = tokens.lines().find(|line| line.split(',').nth(1) == Some(user)).unwrap();
     line.split(',').next().unwrap().to_owned()
-}
-
-/// Command lines on this machine that name a cluster's folder, without the supervisor and `nsenter`.
-fn processes_of(folder: &std::path::Path) -> Vec<String> {
-    let folder = folder.display().to_string();
-    let command = |pid: std::fs::DirEntry| {
-        let bytes = std::fs::read(pid.path().join("cmdline")).ok()?;
-        Some(String::from_utf8_lossy(&bytes).replace('\0', " "))
-    };
-    let all = std::fs::read_dir("/proc").unwrap().flatten().filter_map(command);
-    all.filter(|line| line.contains(&folder) && !line.starts_with("nsenter") && !line.contains(".sh ")).collect()
 }
