@@ -43,7 +43,7 @@ pub enum DebianError {
     #[error("missing from this machine: {0}; `cargo xtask cluster build --install` as root installs them on Debian")]
     Missing(String),
     /// Network namespaces need root.
-    #[error("a test cluster makes network namespaces, which needs root: run as root, or use `--provider kind`")]
+    #[error("a test cluster makes network namespaces, which needs root: run it with sudo")]
     NotRoot,
     /// The package manager failed.
     #[error("`{0}` failed: install the packages by hand")]

@@ -18,6 +18,7 @@ if [ "$level" = node ]; then
         mount --bind "$folder/mounts$target" "$target"
     done
     echo 1 >/proc/sys/net/ipv4/ip_forward
+    [ -d /proc/sys/net/bridge ] || modprobe br_netfilter || true
     # Without this, traffic between two pods on the bridge passes by every Service and policy rule.
     echo 1 >/proc/sys/net/bridge/bridge-nf-call-iptables
     if [ -e /sys/fs/cgroup/cgroup.controllers ]; then
