@@ -1,12 +1,17 @@
-//! Everything heavier than a unit test: fake upstreams, the contract and fault suites, benchmarks.
+//! Everything heavier than a unit test: fake upstreams, a real Kubernetes, a fault proxy, the contract and fault suites,
+//! benchmarks.
 
 pub mod bench;
 pub mod canonical;
+pub mod cluster;
 pub mod engine;
+pub mod eventually;
 pub mod fake_otx;
+pub mod faultproxy;
 pub mod issuer;
 pub mod jwks_server;
 pub mod oracle;
 pub mod schema;
 pub mod tls;
 pub mod wire;
+pub mod xtask;
