@@ -78,6 +78,12 @@ impl Issuer {
         JwkSet { keys: vec![self.public.clone()] }
     }
 
+    /// The private key, to sign what a well-behaved issuer would not.
+    #[must_use]
+    pub fn signing_key(&self) -> &EncodingKey {
+        &self.key
+    }
+
     /// A signed RS256 token with this issuer's `kid` and any claims.
     ///
     /// # Errors
