@@ -1,1 +1,15 @@
-//! Stub: to be written.
+//! The relay endpoints: one file each, over a shared way in ([`observables`], [`payload`]) and out ([`envelope`],
+//! [`http_error`]). Handlers return typed answers or refusals and never touch statuses, headers or bytes themselves.
+
+pub mod envelope;
+pub mod health;
+pub mod http_error;
+pub mod observables;
+pub mod observe;
+pub mod payload;
+pub mod refer;
+pub mod version;
+pub mod watchdog;
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,1 +1,172 @@
-//! Stub: to be written.
+//! Who may ask, and with which OTX key: from the `Authorization` header to a [`Caller`], or a [`Refused`].
+//!
+//! The checks come in the original relay's order, so that of two faults the same one is named: header, structure,
+//! `jwks_host` and its allow-list, keys, `kid`, signature, times, audience, OTX key. Nothing is fetched for a host that
+//! is not allowed, and nothing of the request but its token has a say.
+
+pub mod claims;
+pub mod fetch;
+#[cfg(test)]
+mod fixtures;
+pub mod freshness;
+pub mod header;
+pub mod jwk;
+pub mod jwks;
+pub mod keys;
+pub mod limit;
+pub mod refused;
+pub mod reload;
+pub mod resolver;
+pub mod token;
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use http::HeaderMap;
+use jsonwebtoken::{Algorithm, DecodingKey};
+use secrecy::ExposeSecret;
+
+use crate::config::{AuthMode, Config};
+use crate::otx::key::OtxKey;
+use claims::Claims;
+use freshness::Times;
+use jwk::KeySet;
+use jwks::Jwks;
+use keys::HeldKeys;
+pub use refused::Refused;
+use reload::{Place, Reloaded, Snapshot, without_last_break};
+use token::Token;
+
+/// Who asks: the OTX key to ask with, and how much is wanted.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// The caller's OTX key.
+    pub key: OtxKey,
+    /// Entities of one kind that one observable may get, 1 to 1000.
+    pub entities_limit: usize,
+}
+
+/// Authentication could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A file or directory of keys cannot be used.
+    #[error("{setting}: {why}")]
+    Unusable {
+        /// The setting that names it.
+        setting: &'static str,
+        /// What is wrong with it.
+        why: reload::Unusable,
+    },
+    /// There is no client for JWKS.
+    #[error(transparent)]
+    Client(#[from] fetch::ClientError),
+}
+
+/// Turns requests into callers. Dropping it ends the tasks that follow its files.
+pub struct Authenticator {
+    verifier: Verifier,
+    held_keys: Option<HeldKeys>,
+    exp_required: bool,
+    leeway: Duration,
+}
+
+/// How signatures are verified.
+enum Verifier {
+    /// RS256 with keys of the token's `jwks_host`.
+    Fetched { jwks: Jwks, audiences: Vec<String> },
+    /// RS256 with keys of a file.
+    File { keys: Reloaded<KeySet>, audiences: Vec<String> },
+    /// HS256 with a shared secret.
+    Secret(Reloaded<DecodingKey>),
+}
+
+impl Authenticator {
+    /// Reads the files that the configuration names and follows them. Needs a Tokio runtime; asks no JWKS host yet.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub fn new(config: &Config) -> Result<Self, StartError> {
+        let at = |setting| move |why| StartError::Unusable { setting, why };
+        let verifier = match &config.auth.mode {
+            AuthMode::Hs256 { secret_file } => Verifier::Secret(
+                Reloaded::start(Place::File(secret_file.clone()), parse_secret)
+                    .map_err(at("auth.hs256SecretFile"))?,
+            ),
+            AuthMode::Jwks(settings) => {
+                let audiences = settings.audiences.clone();
+                if let Some(file) = &settings.file {
+                    let keys = Reloaded::start(Place::File(file.clone()), parse_jwks).map_err(at("auth.jwksFile"))?;
+                    Verifier::File { keys, audiences }
+                } else {
+                    let client =
+                        fetch::client(settings.timeout, settings.allow_private, config.extra_ca_file.as_deref())?;
+                    let times =
+                        Times { ttl: settings.ttl, max_stale: settings.max_stale, cooldown: settings.cooldown };
+                    Verifier::Fetched { jwks: Jwks::new(&settings.hosts, &client, times), audiences }
+                }
+            }
+        };
+        let held_keys = config.otx.keys_dir.clone().map(HeldKeys::start).transpose().map_err(at("otx.keysDir"))?;
+        Ok(Self { verifier, held_keys, exp_required: config.auth.require_exp, leeway: config.auth.leeway })
+    }
+
+    /// The caller of a request with these headers.
+    ///
+    /// # Errors
+    /// [`Refused`], which converts into the entry of `errors` that the caller gets.
+    pub async fn authenticate(&self, headers: &HeaderMap) -> Result<Caller, Refused> {
+        let token = Token::parse(header::bearer_token(headers)?)?;
+        let claims = token.claims()?;
+        let audiences = self.verify(&token, &claims).await?;
+        claims.check_times(unix_seconds(), self.leeway, self.exp_required)?;
+        if let Some(audiences) = audiences {
+            claims.check_audience(audiences)?;
+        }
+        let key = match &self.held_keys {
+            Some(keys) => keys.find(claims.key_ref())?,
+            None => claims.otx_key()?,
+        };
+        Ok(Caller { key, entities_limit: claims.entities_limit() })
+    }
+
+    /// Checks the signature; gives the audiences the token may be meant for, none where it needs no audience.
+    async fn verify(&self, token: &Token<'_>, claims: &Claims) -> Result<Option<&[String]>, Refused> {
+        let (key, audiences) = match &self.verifier {
+            Verifier::Fetched { jwks, audiences } => (jwks.key(claims.jwks_host()?, token.kid()).await?, audiences),
+            Verifier::File { keys, audiences } => {
+                let keys = keys.current();
+                let key = token.kid().and_then(|kid| keys.find(kid)).ok_or(Refused::UnknownKid)?;
+                (key.clone(), audiences)
+            }
+            Verifier::Secret(secret) => {
+                let is_signed = token.is_signed(Algorithm::HS256, &secret.current());
+                return if is_signed { Ok(None) } else { Err(Refused::SharedSecret) };
+            }
+        };
+        if token.is_signed(Algorithm::RS256, &key) { Ok(Some(audiences)) } else { Err(Refused::Signature) }
+    }
+}
+
+fn unix_seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+fn parse_secret(snapshot: &Snapshot, _: Option<&DecodingKey>) -> Result<DecodingKey, String> {
+    let content = snapshot.values().next().map(ExposeSecret::expose_secret).unwrap_or_default();
+    match without_last_break(content) {
+        [] => Err("is empty; write the shared secret into it".to_owned()),
+        secret => Ok(DecodingKey::from_secret(secret)),
+    }
+}
+
+fn parse_jwks(snapshot: &Snapshot, _: Option<&KeySet>) -> Result<KeySet, String> {
+    let content = snapshot.values().next().map(ExposeSecret::expose_secret).unwrap_or_default();
+    match KeySet::parse(content) {
+        Ok(keys) if keys.is_empty() => Err("holds no RSA key that may verify RS256".to_owned()),
+        Ok(keys) => Ok(keys),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+#[path = "auth_tests.rs"]
+mod tests;

@@ -1,11 +1,68 @@
-//! Settings, resolved: every value valid, every default applied. Nothing here is a secret; secrets are paths to files.
+//! Settings, resolved: every value valid, every default applied. [`load`] reads them from the environment, then the
+//! YAML file, then the table of defaults, or says all that is wrong. Nothing here is a secret; secrets are paths to
+//! files.
+
+pub mod form;
+pub mod problem;
+mod raw;
+mod resolve;
+pub mod table;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use http::HeaderValue;
 use url::Url;
+
+pub use problem::{Errors, Origin, Problem};
+pub use raw::CONFIG_VARIABLE;
+
+/// What [`load`] gives.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The effective configuration.
+    pub config: Config,
+    /// What works but is probably not meant, one line each.
+    pub warnings: Vec<String>,
+    /// Every setting with its value and where it came from, in documentation order.
+    pub settings: Vec<EffectiveSetting>,
+}
+
+/// A setting as it took effect. None holds a secret: secrets stand in files, and a URL with credentials is refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EffectiveSetting {
+    /// Its path in the YAML file.
+    pub path: &'static str,
+    /// Its environment variable.
+    pub variable: String,
+    /// Its value as a source wrote it, lists comma-separated; `None` when it is not set.
+    pub value: Option<String>,
+    /// Where the value came from.
+    pub source: Origin,
+}
+
+/// Reads the settings. A variable of the environment beats the file, the file beats the default; an empty text counts
+/// as not given. `file` is the file named on the command line; without it `THREATRELAY_CONFIG` may name one.
+///
+/// # Errors
+/// Everything that is wrong, not only the first thing.
+pub fn load(file: Option<&Path>, env: impl Iterator<Item = (String, String)>) -> Result<Loaded, Errors> {
+    let mut problems = Vec::new();
+    let (from_environment, named) = raw::from_environment(env, &mut problems);
+    let mut given = match file.or(named.as_deref()) {
+        Some(file) => raw::from_file(file, &mut problems),
+        None => raw::Given::new(),
+    };
+    given.extend(from_environment);
+    resolve::resolve(&given, problems)
+}
+
+/// The environment of this process for [`load`], with unreadable characters replaced.
+pub fn process_environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os()
+        .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
+}
 
 /// The effective configuration of a relay.
 #[derive(Clone, Debug)]

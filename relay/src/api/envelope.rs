@@ -1,0 +1,152 @@
+//! The envelope of relay answers: `data`, `errors` or both, always at HTTP 200. Handlers return [`Envelope`] or an
+//! [`ErrorEntry`]; both become bytes here and leave an [`Outcome`] beside the response for the access log and metrics.
+
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+use serde::Serialize;
+
+use crate::error::{ErrorEntry, Severity};
+use crate::json::to_canonical;
+
+/// An answer with data, and with what is wrong with it.
+#[derive(Debug, Serialize)]
+pub struct Envelope<T> {
+    data: T,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<ErrorEntry>,
+}
+
+impl<T> Envelope<T> {
+    /// A complete answer.
+    pub fn of(data: T) -> Self {
+        Self::with_errors(data, Vec::new())
+    }
+
+    /// What could be found out, beside what could not.
+    pub fn with_errors(data: T, errors: Vec<ErrorEntry>) -> Self {
+        Self { data, errors }
+    }
+}
+
+/// What became of a request: an extension of its response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// How complete the answer is.
+    pub kind: OutcomeKind,
+    /// The code of the first, and of the worst, entry of `errors`.
+    pub error_code: Option<&'static str>,
+}
+
+/// How complete an answer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutcomeKind {
+    /// All of it.
+    Ok,
+    /// All of it, with a warning.
+    Warning,
+    /// Parts are missing.
+    Partial,
+    /// There is none.
+    Error,
+}
+
+impl OutcomeKind {
+    /// Its word in logs and metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warning => "warning",
+            Self::Partial => "partial",
+            Self::Error => "error",
+        }
+    }
+}
+
+impl<T: Serialize> IntoResponse for Envelope<T> {
+    fn into_response(self) -> Response {
+        let worst = self.errors.iter().find(|entry| entry.severity != Severity::Warning);
+        let kind = match (worst, self.errors.as_slice()) {
+            (None, []) => OutcomeKind::Ok,
+            (None, _) => OutcomeKind::Warning,
+            (Some(_), _) => OutcomeKind::Partial,
+        };
+        let error_code = worst.or(self.errors.first()).map(|entry| entry.code);
+        answer(&self, Outcome { kind, error_code })
+    }
+}
+
+impl IntoResponse for ErrorEntry {
+    fn into_response(self) -> Response {
+        #[derive(Serialize)]
+        struct Refused {
+            errors: [ErrorEntry; 1],
+        }
+        let outcome = Outcome { kind: OutcomeKind::Error, error_code: Some(self.code) };
+        answer(&Refused { errors: [self] }, outcome)
+    }
+}
+
+fn answer(document: &impl Serialize, outcome: Outcome) -> Response {
+    let mut response = json(StatusCode::OK, document);
+    response.extensions_mut().insert(outcome);
+    response
+}
+
+/// A JSON response in the canonical form.
+pub(super) fn json(status: StatusCode, document: &(impl Serialize + ?Sized)) -> Response {
+    let mut response = Response::new(Body::from(to_canonical(document)));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+    use super::*;
+    use crate::api::tests::text_of;
+    use crate::error::code;
+
+    fn entry(code: &'static str, severity: Severity) -> ErrorEntry {
+        ErrorEntry { code, message: "Why.".to_owned(), severity }
+    }
+
+    async fn parts(answer: impl IntoResponse) -> (String, Outcome) {
+        let response = answer.into_response();
+        assert_eq!(response.status(), StatusCode::OK);
+        assert_eq!(response.headers()["content-type"], "application/json");
+        let outcome = *response.extensions().get::<Outcome>().unwrap();
+        (text_of(response).await, outcome)
+    }
+
+    #[tokio::test]
+    async fn a_complete_answer_has_data_alone() {
+        let (text, outcome) = parts(Envelope::of([1])).await;
+        assert_eq!(text, "{\"data\":[1]}\n");
+        assert_eq!(outcome, Outcome { kind: OutcomeKind::Ok, error_code: None });
+    }
+
+    #[tokio::test]
+    async fn a_refusal_has_errors_alone() {
+        let (text, outcome) = parts(ErrorEntry::fatal(code::OOPS, "Why.")).await;
+        assert_eq!(text, "{\"errors\":[{\"code\":\"oops\",\"message\":\"Why.\",\"type\":\"fatal\"}]}\n");
+        assert_eq!(outcome, Outcome { kind: OutcomeKind::Error, error_code: Some("oops") });
+    }
+
+    #[tokio::test]
+    async fn a_partial_answer_has_both_and_is_counted_by_its_worst_entry() {
+        let errors = vec![entry(code::STALE, Severity::Warning), entry(code::OOPS, Severity::Error)];
+        let (text, outcome) = parts(Envelope::with_errors((), errors)).await;
+        assert!(text.starts_with("{\"data\":null,\"errors\":[{\"code\":\"stale answer\""), "{text}");
+        assert_eq!(outcome, Outcome { kind: OutcomeKind::Partial, error_code: Some("oops") });
+    }
+
+    #[tokio::test]
+    async fn warnings_leave_an_answer_complete() {
+        let (_, outcome) = parts(Envelope::with_errors((), vec![entry(code::STALE, Severity::Warning)])).await;
+        assert_eq!(outcome, Outcome { kind: OutcomeKind::Warning, error_code: Some("stale answer") });
+    }
+}

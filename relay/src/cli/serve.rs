@@ -1,0 +1,89 @@
+//! `threatrelay serve`: settings, log, listeners, relay, in this order, so that callers can connect before anything slow
+//! happens. Ends with 0 after an orderly stop, and says in one line why it could not start.
+
+use std::io;
+use std::process::ExitCode;
+
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use super::fail;
+use crate::app::App;
+use crate::config::{Config, Loaded};
+use crate::server::{BindError, Server};
+use crate::telemetry::{self, AlreadyInstalled, LogLevel};
+
+pub(super) const AFTER_HELP: &str = "\
+Examples:
+  THREATRELAY_AUTH_AUDIENCES=https://relay.example.com threatrelay serve
+  threatrelay serve --config FILE
+
+Every setting can stand in the file or in the environment: see `threatrelay config print`.";
+
+/// Why the relay could not start or did not stop in order.
+#[derive(Debug, thiserror::Error)]
+enum ServeError {
+    #[error(transparent)]
+    Log(#[from] AlreadyInstalled),
+    #[error("the runtime or its signal handlers could not be set up: {0}")]
+    System(#[from] io::Error),
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    #[error("a second signal ended the relay before its requests were done")]
+    Cut,
+}
+
+/// Runs the relay until it is told to stop.
+pub(super) fn run(loaded: Loaded) -> ExitCode {
+    match start(loaded) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(error),
+    }
+}
+
+fn start(loaded: Loaded) -> Result<(), ServeError> {
+    let Loaded { config, warnings, settings: _ } = loaded;
+    let log_level = telemetry::install(&config.log)?;
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    Runtime::new()?.block_on(serve(config, log_level))
+}
+
+async fn serve(config: Config, log_level: LogLevel) -> Result<(), ServeError> {
+    let mut signals = Signals::catch()?;
+    let server = Server::bind(config.listen, config.admin_listen).await?;
+    let app = App::new(config, log_level);
+    let stop = CancellationToken::new();
+    let running = server.run(app, stop.cancelled());
+    tokio::pin!(running);
+    tokio::select! {
+        () = &mut running => return Ok(()),
+        name = signals.next() => tracing::info!(signal = name, "stopping"),
+    }
+    stop.cancel();
+    tokio::select! {
+        () = running => Ok(()),
+        _ = signals.next() => Err(ServeError::Cut),
+    }
+}
+
+/// The signals that ask the relay to stop.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn catch() -> io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
