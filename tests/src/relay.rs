@@ -2,7 +2,10 @@
 //!
 //! Its settings are those of the environment; tests change them by name. It trusts tokens of an issuer of its own. It
 //! ends, with all its connections, when dropped.
-#![expect(clippy::expect_used, reason = "a relay that cannot be started or asked ends the test, with the step's name")]
+#![expect(
+    clippy::expect_used,
+    reason = "a relay that cannot be started or asked ends the test, with the step's name"
+)]
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -163,7 +166,13 @@ impl TestRelay {
     ///
     /// # Panics
     /// When there is no answer.
-    pub async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> RelayAnswer {
+    pub async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> RelayAnswer {
         let method = Method::from_bytes(method.as_bytes()).expect("a method");
         let mut request = self.client.request(method, format!("http://{}{path}", self.address)).body(body.into());
         for (name, value) in headers {
@@ -245,15 +254,12 @@ impl Drop for TestRelay {
 /// A request body that names these observables.
 #[must_use]
 pub fn payload(observables: &[(&str, &str)]) -> String {
-    let items: Vec<Value> =
-        observables.iter().map(|(kind, value)| json!({"type": kind, "value": value})).collect();
+    let items: Vec<Value> = observables.iter().map(|(kind, value)| json!({"type": kind, "value": value})).collect();
     Value::from(items).to_string()
 }
 
 /// Starts a relay from its environment; gives both addresses and the task that runs it.
-async fn in_process(
-    environment: impl Iterator<Item = (String, String)>,
-) -> (SocketAddr, SocketAddr, JoinHandle<()>) {
+async fn in_process(environment: impl Iterator<Item = (String, String)>) -> (SocketAddr, SocketAddr, JoinHandle<()>) {
     let loaded = threatrelay::config::load(None, environment).expect("valid settings");
     let config = loaded.config;
     let (_, log_level) = threatrelay::telemetry::subscriber(&config.log, false, std::io::sink);

@@ -2,6 +2,7 @@
 //!
 //! A case is an async function; it fails by panicking or by taking longer than [`PATIENCE`].
 
+use std::collections::HashSet;
 use std::future::Future;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -24,9 +25,15 @@ where
     })
 }
 
-/// Runs the tests as `cargo test` and `cargo nextest` ask for.
+/// Runs the tests as `cargo test` and `cargo nextest` ask for. Two tests of one name are a failure: one of them could
+/// not be told apart from the other.
 #[must_use]
 pub fn run(trials: Vec<Trial>) -> ExitCode {
+    let mut names = HashSet::new();
+    if let Some(twice) = trials.iter().find(|trial| !names.insert(trial.name())) {
+        eprintln!("two tests are named {}", twice.name());
+        return ExitCode::FAILURE;
+    }
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
 

@@ -59,11 +59,8 @@ pub fn dataset(mut pulses: Vec<Pulse>) -> Dataset {
         let minutes = 1439 - index.min(1439);
         pulse.modified = format!("2026-01-02T{:02}:{:02}:00.500000", minutes / 60, minutes % 60);
     }
-    let account = |key: &str, username: &str, user_id| Account {
-        key: key.to_owned(),
-        username: username.to_owned(),
-        user_id,
-    };
+    let account =
+        |key: &str, username: &str, user_id| Account { key: key.to_owned(), username: username.to_owned(), user_id };
     Dataset::new(Content {
         accounts: vec![account(KEY, "first", 1), account(SECOND_KEY, "second", 2)],
         pulses,

@@ -3,6 +3,8 @@
 //! It stands where the platform stands: it signs RS256 configuration tokens and publishes the key under a
 //! `kid`. Key generation and signing fail only if the crypto library does.
 
+use std::fmt;
+
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::rsa::{KeyPair, KeySize};
 use base64::Engine;
@@ -41,6 +43,12 @@ pub enum IssuerError {
     /// A token could not be signed, or the key not be published.
     #[error("the token issuer cannot use its key: {0}")]
     Sign(#[from] jsonwebtoken::errors::Error),
+}
+
+impl fmt::Debug for Issuer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Issuer({})", self.kid)
+    }
 }
 
 impl Issuer {
