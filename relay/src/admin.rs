@@ -120,7 +120,7 @@ mod tests {
     async fn the_log_level_is_read_and_changed() {
         let config = fixture::config();
         let (_subscriber, level) = telemetry::subscriber(&config.log, false, std::io::sink);
-        let app = App::new(config, level);
+        let app = App::new(config, level).unwrap();
         assert_eq!(get(&app, "/log-level").await, (200, "info\n".to_owned()));
         let put = async |body| send(&app, Request::put("/log-level"), body).await;
         assert_eq!(put("debug,hyper=warn\n").await.status(), StatusCode::OK);

@@ -1,24 +1,29 @@
-//! What all requests share: the settings, the metrics, the log level, the phase of the relay's life and the room for
-//! requests. Built once from [`Config`]; there is no other shared state.
+//! What all requests share: the settings, who may ask, the way to OTX, the metrics, the log level, the phase of the
+//! relay's life and the room for requests. Built once from [`Config`]; there is no other shared state.
 
 use std::sync::Arc;
 
+use http::HeaderMap;
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
 use crate::api::http_error::HttpError;
+use crate::auth::{self, Authenticator, Caller, Refused};
 use crate::config::Config;
 use crate::metrics::Metrics;
+use crate::otx::{self, Engine};
 use crate::telemetry::LogLevel;
 
 /// The state of a relay.
-#[derive(Debug)]
 pub struct App {
     /// The effective settings.
     pub config: Config,
     /// What is counted.
     pub metrics: Metrics,
+    /// The way to OTX.
+    pub otx: Engine,
     /// What is logged.
     pub log_level: LogLevel,
+    authenticator: Authenticator,
     phase: watch::Sender<Phase>,
     slots: Semaphore,
 }
@@ -34,18 +39,42 @@ pub enum Phase {
     Draining,
 }
 
+/// A relay that cannot be built from its settings.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Nobody could be authenticated.
+    #[error(transparent)]
+    Auth(#[from] auth::StartError),
+    /// OTX could not be asked.
+    #[error(transparent)]
+    Otx(#[from] otx::StartError),
+}
+
 impl App {
-    /// A relay that is starting.
-    #[must_use]
-    pub fn new(config: Config, log_level: LogLevel) -> Arc<Self> {
-        let slots = Semaphore::new(config.limits.concurrent_requests);
-        Arc::new(Self {
-            config,
-            metrics: Metrics::new(),
-            log_level,
+    /// A relay that is starting, inside a Tokio runtime.
+    ///
+    /// # Errors
+    /// [`StartError`] when a file that the settings name cannot be used.
+    pub fn new(config: Config, log_level: LogLevel) -> Result<Arc<Self>, StartError> {
+        let metrics = Metrics::new();
+        Ok(Arc::new(Self {
+            otx: Engine::new(&config, metrics.otx.clone())?,
+            authenticator: Authenticator::new(&config)?,
+            slots: Semaphore::new(config.limits.concurrent_requests),
             phase: watch::Sender::new(Phase::Starting),
-            slots,
-        })
+            metrics,
+            log_level,
+            config,
+        }))
+    }
+
+    /// Who asks, by the `Authorization` header. A refusal is counted.
+    ///
+    /// # Errors
+    /// [`Refused`].
+    pub async fn authenticate(&self, headers: &HeaderMap) -> Result<Caller, Refused> {
+        let caller = self.authenticator.authenticate(headers).await;
+        caller.inspect_err(|refused| self.metrics.count_auth_failure(refused.reason()))
     }
 
     /// Where the relay is in its life.

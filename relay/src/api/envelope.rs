@@ -12,7 +12,8 @@ use crate::json::to_canonical;
 /// An answer with data, and with what is wrong with it.
 #[derive(Debug, Serialize)]
 pub struct Envelope<T> {
-    data: T,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<T>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<ErrorEntry>,
 }
@@ -20,11 +21,11 @@ pub struct Envelope<T> {
 impl<T> Envelope<T> {
     /// A complete answer.
     pub fn of(data: T) -> Self {
-        Self::with_errors(data, Vec::new())
+        Self::with_errors(Some(data), Vec::new())
     }
 
-    /// What could be found out, beside what could not.
-    pub fn with_errors(data: T, errors: Vec<ErrorEntry>) -> Self {
+    /// What could be found out, if anything, beside what could not.
+    pub fn with_errors(data: Option<T>, errors: Vec<ErrorEntry>) -> Self {
         Self { data, errors }
     }
 }
@@ -67,10 +68,11 @@ impl OutcomeKind {
 impl<T: Serialize> IntoResponse for Envelope<T> {
     fn into_response(self) -> Response {
         let worst = self.errors.iter().find(|entry| entry.severity != Severity::Warning);
-        let kind = match (worst, self.errors.as_slice()) {
-            (None, []) => OutcomeKind::Ok,
+        let kind = match (worst, &self.data) {
+            (None, _) if self.errors.is_empty() => OutcomeKind::Ok,
             (None, _) => OutcomeKind::Warning,
-            (Some(_), _) => OutcomeKind::Partial,
+            (Some(_), Some(_)) => OutcomeKind::Partial,
+            (Some(_), None) => OutcomeKind::Error,
         };
         let error_code = worst.or(self.errors.first()).map(|entry| entry.code);
         answer(&self, Outcome { kind, error_code })
@@ -139,14 +141,22 @@ mod tests {
     #[tokio::test]
     async fn a_partial_answer_has_both_and_is_counted_by_its_worst_entry() {
         let errors = vec![entry(code::STALE, Severity::Warning), entry(code::OOPS, Severity::Error)];
-        let (text, outcome) = parts(Envelope::with_errors((), errors)).await;
+        let (text, outcome) = parts(Envelope::with_errors(Some(()), errors)).await;
         assert!(text.starts_with("{\"data\":null,\"errors\":[{\"code\":\"stale answer\""), "{text}");
         assert_eq!(outcome, Outcome { kind: OutcomeKind::Partial, error_code: Some("oops") });
     }
 
     #[tokio::test]
+    async fn an_answer_without_data_is_an_error() {
+        let errors = vec![entry(code::OOPS, Severity::Fatal), entry(code::OOPS, Severity::Fatal)];
+        let (text, outcome) = parts(Envelope::<()>::with_errors(None, errors)).await;
+        assert!(text.starts_with("{\"errors\":["), "{text}");
+        assert_eq!(outcome, Outcome { kind: OutcomeKind::Error, error_code: Some("oops") });
+    }
+
+    #[tokio::test]
     async fn warnings_leave_an_answer_complete() {
-        let (_, outcome) = parts(Envelope::with_errors((), vec![entry(code::STALE, Severity::Warning)])).await;
+        let (_, outcome) = parts(Envelope::with_errors(Some(()), vec![entry(code::STALE, Severity::Warning)])).await;
         assert_eq!(outcome, Outcome { kind: OutcomeKind::Warning, error_code: Some("stale answer") });
     }
 }

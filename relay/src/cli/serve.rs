@@ -9,7 +9,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::fail;
-use crate::app::App;
+use crate::app::{App, StartError};
 use crate::config::{Config, Loaded};
 use crate::server::{BindError, Server};
 use crate::telemetry::{self, AlreadyInstalled, LogLevel};
@@ -30,6 +30,8 @@ enum ServeError {
     System(#[from] io::Error),
     #[error(transparent)]
     Bind(#[from] BindError),
+    #[error(transparent)]
+    Start(#[from] StartError),
     #[error("a second signal ended the relay before its requests were done")]
     Cut,
 }
@@ -54,7 +56,7 @@ fn start(loaded: Loaded) -> Result<(), ServeError> {
 async fn serve(config: Config, log_level: LogLevel) -> Result<(), ServeError> {
     let mut signals = Signals::catch()?;
     let server = Server::bind(config.listen, config.admin_listen).await?;
-    let app = App::new(config, log_level);
+    let app = App::new(config, log_level)?;
     let stop = CancellationToken::new();
     let running = server.run(app, stop.cancelled());
     tokio::pin!(running);
