@@ -265,6 +265,6 @@ async fn in_process(environment: impl Iterator<Item = (String, String)>) -> (Soc
     let (_, log_level) = threatrelay::telemetry::subscriber(&config.log, false, std::io::sink);
     let server = threatrelay::server::Server::bind(config.listen, config.admin_listen).await.expect("free ports");
     let (address, admin) = (server.relay_address(), server.admin_address());
-    let app = threatrelay::app::App::new(config, log_level);
+    let app = threatrelay::app::App::new(config, log_level).expect("a relay of these settings");
     (address, admin, tokio::spawn(server.run(app, std::future::pending())))
 }

@@ -1,6 +1,5 @@
 //! The relay's door: routes, methods, envelopes, the request body, `/refer`, `/version`, `/watchdog`. Every case is a test
 //! of its own; texts are compared to the letter.
-#![expect(missing_docs, reason = "a test binary")]
 
 use std::process::ExitCode;
 
