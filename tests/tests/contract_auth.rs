@@ -479,6 +479,13 @@ fn limits() -> Vec<Trial> {
             }
         }));
     }
+    trials.push(trial("limit_5000_is_capped_at_1000", || async {
+        let fake = many_pulses(1003).await;
+        let relay = TestRelay::before(&fake).await;
+        let limit = json!({"CTR_ENTITIES_LIMIT": 5000});
+        let body = relay.observe_with(&limit, &[("domain", "evil.example")]).await;
+        assert_eq!(docs(&body, "sightings").len(), 1000, "{:?}", errors(&body));
+    }));
     trials
 }
 
