@@ -1,5 +1,5 @@
-//! The admin listener: probes, metrics and the log level, for the cluster and the people who run the relay. Plain text in
-//! and out, no authentication; it is not to be reachable from outside.
+//! The admin listener: probes, metrics and the log level, for the cluster and the people who run the relay. Plain
+//! text in and out, no authentication; it is not to be reachable from outside.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! The relay's metrics: one registry, every label from a closed set. Recording never fails and never waits for a scrape
-//! longer than it takes to copy numbers.
+//! The relay's metrics: one registry, every label from a closed set. Recording never fails and never waits for a
+//! scrape longer than it takes to copy numbers.
 
 use std::time::Duration;
 

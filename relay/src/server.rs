@@ -1,6 +1,6 @@
-//! The two listeners of a relay and their life: bound before anything else is built, ready, draining, gone. A stop turns
-//! readiness off at once, keeps answering for the lame-duck time (each answer ends its connection), then accepts no more
-//! and gives requests under way the drain time. Only binding can fail.
+//! The two listeners of a relay and their life: bound before anything else is built, ready, draining, gone. A stop
+//! turns readiness off at once, keeps answering for the lame-duck time (each answer ends its connection), then
+//! accepts no more and gives requests under way the drain time. Only binding can fail.
 
 mod listening;
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Logs: one line an event on standard error, JSON unless a terminal reads it, filtered by directives that can be changed
+//! Logs: one line an event on standard error, JSON unless a terminal reads it, filtered by directives that can change
 //! while the relay runs. A filter that cannot be read is refused when it is set and leaves the old one in force.
 
 use std::io::{IsTerminal, stderr};
@@ -20,7 +20,7 @@ pub struct LogLevel(reload::Handle<EnvFilter, Registry>);
 pub enum LogLevelError {
     /// The text is no list of directives.
     #[error(
-        "the log level is not understood: {0}; use a level like `info` or directives like `info,threatrelay::otx=debug`"
+        "the log level is not understood: {0}; write a level (`info`) or directives (`info,threatrelay::otx=debug`)"
     )]
     Unreadable(#[from] ParseError),
     /// The subscriber that the filter belongs to is gone.
@@ -65,7 +65,7 @@ pub fn install(log: &Log) -> Result<LogLevel, AlreadyInstalled> {
     Ok(level)
 }
 
-/// The subscriber that writes to `writer`, and the handle to its filter. A level that is not understood counts as `info`.
+/// The subscriber that writes to `writer`, and the handle to its filter. An unreadable level counts as `info`.
 pub fn subscriber<W>(log: &Log, terminal: bool, writer: W) -> (impl Subscriber + Send + Sync, LogLevel)
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,

@@ -1,9 +1,13 @@
 //! Everything heavier than a unit test: fake upstreams, the contract and fault suites, benchmarks.
 
+pub mod bench;
 pub mod canonical;
+pub mod engine;
 pub mod fake_otx;
 pub mod issuer;
 pub mod jwks_server;
+pub mod oracle;
+pub mod process;
 pub mod relay;
 pub mod reply;
 pub mod schema;

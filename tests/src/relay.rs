@@ -1,4 +1,4 @@
-//! A relay to test: the real one, in this process on free loopback ports, against a fake OTX.
+//! A relay to test: the real one on free loopback ports against a fake OTX, in this process or as one of its own.
 //!
 //! Its settings are those of the environment; tests change them by name. It trusts tokens of an issuer of its own. It
 //! ends, with all its connections, when dropped.
@@ -22,6 +22,7 @@ use tokio::task::JoinHandle;
 
 use crate::fake_otx::{FakeOtx, KEY};
 use crate::issuer::{AUDIENCE, Issuer, claims};
+use crate::process::Process;
 use crate::reply::RelayAnswer;
 use crate::schema;
 
@@ -45,8 +46,15 @@ pub struct TestRelay {
     admin: SocketAddr,
     issuer: Arc<Issuer>,
     client: Client,
-    running: JoinHandle<()>,
+    running: Running,
     _files: TempDir,
+}
+
+/// What runs a relay.
+#[derive(Debug)]
+enum Running {
+    Task(JoinHandle<()>),
+    Process(Box<Process>),
 }
 
 impl Builder {
@@ -101,13 +109,29 @@ impl Builder {
         self
     }
 
-    /// Starts the relay and waits until it answers.
+    /// Starts the relay in this process.
     ///
     /// # Panics
     /// When the settings are not valid or the relay cannot start.
-    pub async fn start(self) -> TestRelay {
-        let environment = self.settings.into_iter().map(|(name, value)| (name.to_owned(), value));
-        let (address, admin, running) = in_process(environment).await;
+    pub async fn start(mut self) -> TestRelay {
+        let (address, admin, task) = in_process(self.environment()).await;
+        self.relay(address, admin, Running::Task(task))
+    }
+
+    /// Starts the relay's binary and waits until it is ready.
+    ///
+    /// # Panics
+    /// When it cannot be built or does not start in time.
+    pub async fn spawn(mut self) -> TestRelay {
+        let process = Process::serve(self.environment()).await;
+        self.relay(process.address(), process.admin(), Running::Process(Box::new(process)))
+    }
+
+    fn environment(&mut self) -> impl Iterator<Item = (String, String)> + use<> {
+        std::mem::take(&mut self.settings).into_iter().map(|(name, value)| (name.to_owned(), value))
+    }
+
+    fn relay(self, address: SocketAddr, admin: SocketAddr, running: Running) -> TestRelay {
         let client = Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("an HTTP client");
         TestRelay { address, admin, issuer: self.issuer, client, running, _files: self.files }
     }
@@ -132,6 +156,14 @@ impl TestRelay {
     #[must_use]
     pub fn admin(&self) -> SocketAddr {
         self.admin
+    }
+
+    /// The relay's process, if it has one of its own.
+    pub fn process(&mut self) -> Option<&mut Process> {
+        match &mut self.running {
+            Running::Task(_) => None,
+            Running::Process(process) => Some(process),
+        }
     }
 
     /// Who signs the tokens it trusts.
@@ -247,7 +279,9 @@ impl TestRelay {
 
 impl Drop for TestRelay {
     fn drop(&mut self) {
-        self.running.abort();
+        if let Running::Task(task) = &self.running {
+            task.abort();
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Who may ask: every token and header against `/health` and `/observe/observables`, with OTX asked only when it is right.
 //!
 //! The observables are known to OTX, so that a token that slips through shows as an answer.
+#![expect(clippy::expect_used, reason = "a failed step is a failed test")]
 
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -189,6 +190,8 @@ fn structures() -> Vec<Trial> {
     trials
 }
 
+type Secret = fn(&Issuer) -> Vec<u8>;
+
 fn algorithms() -> Vec<Trial> {
     let mut trials = Vec::new();
     for name in ["none", "None", "NONE", "nOnE"] {
@@ -217,7 +220,6 @@ fn algorithms() -> Vec<Trial> {
         let header = r#"{"alg":"RS256","kid":"test-key"}"#;
         forge(header, &claims(KEY, JWKS_HOST).to_string(), Algorithm::PS256, issuer.signing_key())
     }));
-    type Secret = fn(&Issuer) -> Vec<u8>;
     let secrets: [(&str, Secret); 5] = [
         ("nothing", |_| Vec::new()),
         ("the word secret", |_| b"secret".to_vec()),

@@ -1,4 +1,5 @@
 //! The known defects of the original relay, one test each: what it did wrong, this relay does not do.
+#![expect(clippy::expect_used, reason = "a failed step is a failed test")]
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -33,6 +34,7 @@ async fn world() -> (FakeOtx, TestRelay) {
     (fake, relay)
 }
 
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn main() -> ExitCode {
     run(vec![
         trial("defect_01_a_caller_cannot_name_the_host_of_the_signing_key", || async {

@@ -1,5 +1,6 @@
 //! What `/observe/observables` says when OTX answers: documents, their fields, order and number, and what is asked of OTX
 //! for them. Every answer is checked against the schema and for its canonical form.
+#![expect(clippy::expect_used, clippy::panic, reason = "a failed step is a failed test")]
 
 use std::process::ExitCode;
 
@@ -135,6 +136,7 @@ fn unset(key: &'static str) -> impl Fn(&mut Value) + Clone {
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn pulse_fields() -> Vec<Trial> {
     let (sightings, indicators) = ("sightings", "indicators");
     let texts = "line one\nline two\r\n\ttabbed \u{201c}quoted\u{201d} \u{1f600}";
@@ -234,7 +236,7 @@ fn pulse_fields() -> Vec<Trial> {
     trials.push(trial("field_a_pulse_id_is_escaped_in_links", || async {
         let (fake, relay) = one(domain("evil.example", WHEN)).await;
         fake.add(Rule::on(Route::General, Fault::in_pulses(set("id", json!("../p 1?")))));
-        fake.edit(|content| content.pulses[0].id = "../p 1?".to_owned());
+        fake.edit(|content| "../p 1?".clone_into(&mut content.pulses[0].id));
         let body = relay.observe(&[("domain", "evil.example")]).await;
         let expected = format!("{WEB}/pulse/%2E%2E%2Fp%201%3F");
         assert_eq!(docs(&body, "sightings")[0]["source_uri"], expected);

@@ -1,5 +1,6 @@
 //! What the relay says when OTX, or the way to it, fails: by status, by body, by connection, for one observable among
 //! others and for one pulse among others. "Could not ask" must never look like "nothing known".
+#![expect(clippy::expect_used, reason = "a failed step is a failed test")]
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};

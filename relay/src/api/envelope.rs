@@ -1,5 +1,5 @@
 //! The envelope of relay answers: `data`, `errors` or both, always at HTTP 200. Handlers return [`Envelope`] or an
-//! [`ErrorEntry`]; both become bytes here and leave an [`Outcome`] beside the response for the access log and metrics.
+//! [`ErrorEntry`]; both become bytes here and leave an [`Outcome`] beside the response for logs and metrics.
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};

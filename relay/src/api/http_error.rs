@@ -1,5 +1,5 @@
-//! Refusals by HTTP status, for what is not a relay answer: wrong paths and methods, limits, overload, defects. The body
-//! has the three keys of the original's error handler (`code`, `message`, `reason`).
+//! Refusals by HTTP status, for what is not a relay answer: wrong paths and methods, limits, overload, defects. The
+//! body has the three keys of the original's error handler (`code`, `message`, `reason`).
 
 use std::borrow::Cow;
 

@@ -1,5 +1,5 @@
-//! The observables of a request, read from its body within the limits on size, time and number. The body is refused by
-//! HTTP status when it cannot be taken (413, 408, 415, 400) and inside the envelope when it can but is no payload.
+//! The observables of a request, read from its body within the limits on size, time and number. A body that cannot be
+//! taken is refused by HTTP status (413, 408, 415, 400), one that is no payload inside the envelope.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
 //! `POST /refer/observables`: for each observable of a supported type a link to its page on OTX. Pure text work, no
-//! token and no call to OTX; unsupported types are left out, and an observable that was sent twice is answered once.
+//! token and no call to OTX; unsupported types are left out, and an observable sent twice is answered once.
 
 use std::sync::Arc;
 
@@ -21,9 +21,9 @@ const IN_URL: &AsciiSet = &IN_ID.remove(b'@').remove(b':');
 #[derive(Debug, Serialize)]
 pub struct Reference {
     categories: [&'static str; 2],
-    description: String,
+    description: &'static str,
     id: String,
-    title: String,
+    title: &'static str,
     url: String,
 }
 
@@ -36,21 +36,32 @@ pub async fn refer(State(app): State<Arc<App>>, Observables(observables): Observ
 
 fn reference(observable: &Observable, site: &str) -> Reference {
     let Observable { kind, value } = observable;
-    let (name, category) = match kind {
-        ObservableType::Domain => ("domain", "domain"),
-        ObservableType::Email => ("email", "email"),
-        ObservableType::Md5 => ("MD5", "file"),
-        ObservableType::Sha1 => ("SHA1", "file"),
-        ObservableType::Sha256 => ("SHA256", "file"),
-        ObservableType::Ip => ("IP", "ip"),
-        ObservableType::Ipv6 => ("IPv6", "ip"),
-        ObservableType::Url => ("URL", "url"),
-    };
+    let (title, description, category) = words(*kind);
     Reference {
         categories: ["Search", "AlienVault OTX"],
-        description: format!("Lookup this {name} on AlienVault OTX"),
-        id: format!("ref-avotx-search-{kind}-{}", utf8_percent_encode(value, IN_ID)),
-        title: format!("Search for this {name}"),
-        url: format!("{site}/indicator/{category}/{}", utf8_percent_encode(value, IN_URL)),
+        description,
+        id: quoted(&["ref-avotx-search-", kind.as_str(), "-"], value, IN_ID),
+        title,
+        url: quoted(&[site, "/indicator/", category, "/"], value, IN_URL),
     }
+}
+
+/// Title, description and OTX's page category of references to observables of this type.
+fn words(kind: ObservableType) -> (&'static str, &'static str, &'static str) {
+    match kind {
+        ObservableType::Domain => ("Search for this domain", "Lookup this domain on AlienVault OTX", "domain"),
+        ObservableType::Email => ("Search for this email", "Lookup this email on AlienVault OTX", "email"),
+        ObservableType::Md5 => ("Search for this MD5", "Lookup this MD5 on AlienVault OTX", "file"),
+        ObservableType::Sha1 => ("Search for this SHA1", "Lookup this SHA1 on AlienVault OTX", "file"),
+        ObservableType::Sha256 => ("Search for this SHA256", "Lookup this SHA256 on AlienVault OTX", "file"),
+        ObservableType::Ip => ("Search for this IP", "Lookup this IP on AlienVault OTX", "ip"),
+        ObservableType::Ipv6 => ("Search for this IPv6", "Lookup this IPv6 on AlienVault OTX", "ip"),
+        ObservableType::Url => ("Search for this URL", "Lookup this URL on AlienVault OTX", "url"),
+    }
+}
+
+fn quoted(before: &[&str], value: &str, escaped: &'static AsciiSet) -> String {
+    let mut text = before.concat();
+    text.extend(utf8_percent_encode(value, escaped));
+    text
 }

@@ -1,5 +1,5 @@
-//! `GET /watchdog`: gives the header `Health-Check` back, so that a monitor knows its request reached the relay itself.
-//! Needs no token; without the header the answer is an error entry.
+//! `GET /watchdog`: gives the header `Health-Check` back, so that a monitor knows its request reached the relay
+//! itself. Needs no token; without the header the answer is an error entry.
 
 use http::HeaderMap;
 

@@ -1,5 +1,5 @@
-//! The command line: what a person or a container types, and the exit code they get. Commands live in one file each; data
-//! goes to standard output, everything else to standard error, and secrets are never taken as arguments.
+//! The command line: what a person or a container types, and the exit code they get. Commands live in one file
+//! each; data goes to standard output, everything else to standard error, and secrets are never taken as arguments.
 
 pub mod config;
 mod serve;
@@ -18,7 +18,7 @@ use crate::config::{Errors, Loaded, load, process_environment};
 use crate::demo;
 use crate::json::python_dumps;
 
-/// Exit code when the command was understood and failed. 2, for wrong usage, is clap's; 78 is [`config::EX_CONFIG`].
+/// Exit code of a command that failed. 2, for wrong usage, is clap's; 78 is [`config::EX_CONFIG`].
 const FAILURE: u8 = 1;
 
 /// Answers Cisco SecureX / XDR relay requests with threat intelligence from AlienVault OTX.

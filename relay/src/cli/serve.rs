@@ -1,5 +1,5 @@
-//! `threatrelay serve`: settings, log, listeners, relay, in this order, so that callers can connect before anything slow
-//! happens. Ends with 0 after an orderly stop, and says in one line why it could not start.
+//! `threatrelay serve`: settings, log, listeners, relay, in this order, so that callers can connect before anything
+//! slow happens. Ends with 0 after an orderly stop, and says in one line why it could not start.
 
 use std::io;
 use std::process::ExitCode;

@@ -118,7 +118,7 @@ impl Request {
         format!("{line} {}", self.url)
     }
 
-    /// Asks it; gives the answer for people, and whether it is one without errors.
+    /// Asks it; gives the answer for people, and whether it is complete.
     async fn ask(&self, client: &Client) -> (String, bool) {
         let mut request = client.request(self.method.clone(), &self.url);
         for (name, value) in &self.headers {
@@ -134,7 +134,8 @@ impl Request {
         match answer.await {
             Ok((status, text)) => {
                 let document = serde_json::from_str::<Value>(&text).ok();
-                let fine = document.as_ref().is_none_or(|document| document.get("errors").is_none());
+                let entries = document.as_ref().and_then(|document| document["errors"].as_array());
+                let fine = entries.into_iter().flatten().all(|entry| entry["type"] == "warning");
                 let readable = document.and_then(|document| serde_json::to_string_pretty(&document).ok());
                 (readable.unwrap_or(text), status.is_success() && fine)
             }

@@ -55,7 +55,7 @@ impl Breaker {
                 Ok(Pass { breaker: self, probe: true })
             }
             State::Open { until } => Err(until - now),
-            State::Probing => Err(self.pause.min(Duration::from_secs(1))),
+            State::Probing => Err(self.while_probing()),
         }
     }
 
@@ -66,6 +66,7 @@ impl Breaker {
     pub(super) fn peek(&self, now: Instant) -> Result<(), Duration> {
         match *self.lock() {
             State::Open { until } if until > now => Err(until - now),
+            State::Probing => Err(self.while_probing()),
             _ => Ok(()),
         }
     }
@@ -73,6 +74,10 @@ impl Breaker {
     /// True while calls are refused or probed.
     pub(super) fn is_open(&self) -> bool {
         !matches!(*self.lock(), State::Closed { .. })
+    }
+
+    fn while_probing(&self) -> Duration {
+        self.pause.min(Duration::from_secs(1))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -145,6 +150,7 @@ mod tests {
         assert_eq!(breaker.pass(now + PAUSE / 2).unwrap_err(), PAUSE / 2);
         let probe = breaker.pass(now + PAUSE).unwrap();
         assert!(breaker.pass(now + PAUSE).is_err(), "a second call waits for the probe");
+        assert!(breaker.peek(now + PAUSE).is_err(), "and is told so before it is made");
         probe.report(Outcome::Bad(Some(PAUSE * 2)), now + PAUSE);
         assert!(breaker.pass(now + PAUSE * 2).is_err(), "a failed probe opens it again for the stated time");
         breaker.pass(now + PAUSE * 3).unwrap().report(Outcome::Good, now + PAUSE * 3);

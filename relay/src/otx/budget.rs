@@ -96,7 +96,8 @@ impl Spending {
     }
 }
 
-/// Retries allowed: one for every five calls, and ten a second beside.
+/// Retries allowed: one for every five calls that were answered, and ten a second beside. Retries that fail earn no
+/// further ones.
 #[derive(Debug)]
 pub(super) struct RetryBudget {
     state: Mutex<Tokens>,
@@ -111,7 +112,7 @@ impl RetryBudget {
         Self { state: Mutex::new(Tokens { left: Self::PER_SECOND, counted: now }) }
     }
 
-    /// Counts a call.
+    /// Counts an answer.
     pub(super) fn deposit(&self) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.left = (state.left + Self::PER_CALL).min(Self::MOST);

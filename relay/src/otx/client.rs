@@ -102,7 +102,10 @@ impl Client {
         let mut attempt = 1;
         loop {
             let outcome = self.hedged(ask, &key, endpoint, limit, &sink).await;
-            let Err(failure) = &outcome else { return outcome };
+            let Err(failure) = &outcome else {
+                self.gate.earn_retries();
+                return outcome;
+            };
             let pause = backoff(attempt);
             let hopeless = !failure.is_transient()
                 || attempt >= self.max_attempts
@@ -255,7 +258,8 @@ fn transport(error: &reqwest::Error, call_timeout: Duration) -> Failure {
     }
 }
 
-/// The fault that rustls found in a certificate, in `OpenSSL`'s words, which the original passed on.
+/// The fault that rustls found in a certificate, in `OpenSSL`'s words, which the original passed on; or that there was
+/// no agreeing with the server at all.
 fn certificate_fault(error: &reqwest::Error) -> Option<String> {
     use rustls::CertificateError as Fault;
     let mut source = error.source();
@@ -264,6 +268,9 @@ fn certificate_fault(error: &reqwest::Error) -> Option<String> {
         let tls = cause
             .downcast_ref::<rustls::Error>()
             .or_else(|| inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()));
+        if let Some(rustls::Error::PeerIncompatible(_) | rustls::Error::AlertReceived(_)) = tls {
+            return Some("No TLS version and cipher in common with the server".to_owned());
+        }
         if let Some(rustls::Error::InvalidCertificate(fault)) = tls {
             return Some(match fault {
                 Fault::Expired | Fault::ExpiredContext { .. } => "Certificate has expired".to_owned(),

@@ -133,10 +133,9 @@ async fn pages(
             if page.head.count.is_some() && *count.get_or_insert(page.head.count) != page.head.count {
                 consistency = Consistency::Changed;
             }
-            // A server that ignores `page` would give the same rows for ever.
-            if !page.rows.is_empty() && page.rows == previous {
-                last.has_next = false;
-                break;
+            // A server that ignores `page` gives the same rows for ever, and never the others.
+            if page.head.has_next && !page.rows.is_empty() && page.rows == previous {
+                return Err(Failure::Endless);
             }
             rows.extend_from_slice(&page.rows);
             previous = page.rows;

@@ -85,6 +85,8 @@ impl Gate {
         if let Err(wait) = key.throttle.peek(now) {
             return Err(Failure::Throttled { wait: Some(wait) });
         }
+        // Asked before a token is taken: calls that are not made cost no budget.
+        self.circuit.peek(now).map_err(|_| Failure::CircuitOpen)?;
         let patience = ask.deadline.saturating_duration_since(now);
         let wait = key.budget.take(now, patience).map_err(|_| Failure::BudgetSpent { hourly: self.hourly })?;
         let turn = async {
@@ -103,8 +105,12 @@ impl Gate {
         let now = Instant::now();
         let throttle = key.throttle.pass(now).map_err(|wait| Failure::Throttled { wait: Some(wait) })?;
         let circuit = self.circuit.pass(now).map_err(|_| Failure::CircuitOpen)?;
-        self.retries.deposit();
         Ok(Permit { circuit, throttle, key, _of_all: of_all, _of_key: of_key })
+    }
+
+    /// Adds to the budget of retries what one answer earns.
+    pub(super) fn earn_retries(&self) {
+        self.retries.deposit();
     }
 
     /// Takes one retry from the budget that all calls share.
@@ -142,6 +148,10 @@ impl KeyState {
 impl Permit<'_> {
     /// Tells both breakers how the call went.
     pub(super) fn report<T>(self, outcome: &Result<T, Failure>) {
+        if let Err(Failure::Deadline(_)) = outcome {
+            // It was cut short by its own request, which says nothing of OTX.
+            return;
+        }
         let now = Instant::now();
         let throttled = match outcome {
             Err(Failure::Throttled { wait }) => Outcome::Bad(wait.map(|wait| wait.min(LONGEST_THROTTLE))),

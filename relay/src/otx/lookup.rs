@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use futures_util::future::{join_all, try_join_all};
+use futures_util::future::try_join_all;
 
 use super::answer::{Known, Lookup, Match, Notice};
 use super::cache::{GeneralKey, ListingKey, Remembered};
@@ -82,14 +82,20 @@ impl Request {
             notices.push(Notice::Capped);
         }
         let relevant = general.pulses.iter().enumerate().filter(|(_, pulse)| may_hold(pulse, &general, question));
-        let found = join_all(relevant.map(|(index, pulse)| async move { (index, pulse, self.listing(pulse).await) }));
+        let found = try_join_all(relevant.map(|(index, pulse)| async move {
+            match self.listing(pulse).await {
+                Err(Failure::KeyRefused) => Err(Failure::KeyRefused),
+                listing => Ok((index, pulse, listing)),
+            }
+        }));
         let mut matches = Vec::new();
-        for (index, pulse, listing) in found.await {
+        for (index, pulse, listing) in found.await? {
             match listing {
                 Ok(listing) => {
                     let row = listing.find(question, general.indicator.as_ref());
                     // A file may stand in a pulse under a hash that only OTX can tell to be its own.
-                    let dates = row.or((question.class == Class::File).then_some(Dates::UNKNOWN));
+                    let under_another = question.class == Class::File && pulse.related_active != Some(false);
+                    let dates = row.or(under_another.then_some(Dates::UNKNOWN));
                     let Some(dates) = dates else { continue };
                     let of_pulse = |text: &Option<String>| text.as_deref().and_then(Moment::parse);
                     let since =
@@ -100,7 +106,6 @@ impl Request {
                         notices.push(Notice::PulseNotAsked { pulse: pulse.id.clone(), failure: Failure::NotJson });
                     }
                 }
-                Err(Failure::KeyRefused) => return Err(Failure::KeyRefused),
                 Err(failure) => notices.push(Notice::PulseNotAsked { pulse: pulse.id.clone(), failure }),
             }
         }
@@ -130,24 +135,26 @@ impl Request {
             client.metrics.cache_event("general", "hit");
             return Ok(Arc::clone(general));
         }
-        let (flight, joined) = generals.join(key.clone(), || {
-            let (shared, ask, key) = (Arc::clone(&self.shared), self.ask.clone(), key.clone());
-            async move { fetch_general(&shared, &ask, key).await }
-        });
-        client.metrics.cache_event("general", if joined { "joined" } else { "miss" });
-        let failure = match self.land(flight).await {
-            Err(Failure::Deadline(_)) if joined && Instant::now() < self.ask.deadline => {
-                // The flight ended with the patience of whoever began it.
-                fetch_general(&self.shared, &self.ask, key).await
+        let outcome = loop {
+            let (flight, joined) = generals.join(key.clone(), || {
+                let (shared, ask, key) = (Arc::clone(&self.shared), self.ask.clone(), key.clone());
+                async move { fetch_general(&shared, &ask, key).await }
+            });
+            client.metrics.cache_event("general", if joined { "joined" } else { "miss" });
+            match self.land(flight).await {
+                // The flight ended with the patience of whoever began it, which was not this request.
+                Err(Failure::Deadline(_)) if Instant::now() < self.ask.deadline => {}
+                outcome => break outcome,
             }
-            outcome => outcome,
         };
-        match failure {
+        match outcome {
             Err(failure) if failure != Failure::KeyRefused => {
                 let stale = remembered.and_then(|known| Some((memory.usable_age(&known)?, known.general)));
                 let Some((age, general)) = stale else { return Err(failure) };
                 client.metrics.cache_event("general", "stale");
-                notices.push(Notice::Stale { age, failure });
+                if !notices.iter().any(|notice| matches!(notice, Notice::Stale { .. })) {
+                    notices.push(Notice::Stale { age, failure });
+                }
                 Ok(general)
             }
             outcome => outcome,
@@ -155,30 +162,42 @@ impl Request {
     }
 
     async fn listing(&self, pulse: &Pulse) -> Result<Arc<Listing>, Failure> {
-        let Shared { client, memory, listings, .. } = &*self.shared;
-        let scope = self.ask.key.scope();
-        let key = ListingKey::of(pulse, scope);
+        let Shared { client, memory, .. } = &*self.shared;
+        let key = ListingKey::of(pulse, self.ask.key.scope());
         if let Some(listing) = memory.listing(&key) {
             client.metrics.cache_event("listing", "hit");
             return Ok(listing);
         }
-        let flight = {
-            let mut asked = self.listings.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(flight) = asked.get(&key) {
-                flight.clone()
-            } else {
-                // Flights are kept apart by key: one tenant's refused key must not fail another's request.
-                let (flight, joined) = listings.join((scope, key.clone()), || {
-                    let (shared, ask, key) = (Arc::clone(&self.shared), self.ask.clone(), key.clone());
-                    let (pulse, check_key) = (pulse.clone(), !self.key_checked.swap(true, Ordering::Relaxed));
-                    async move { fetch_listing(&shared, &ask, &pulse, key, check_key).await }
-                });
-                client.metrics.cache_event("listing", if joined { "joined" } else { "miss" });
-                asked.insert(key, flight.clone());
-                flight
+        loop {
+            let flight = self.listing_flight(pulse, &key);
+            match self.land(flight.clone()).await {
+                // The flight ended with the patience of whoever began it, which was not this request.
+                Err(Failure::Deadline(_)) if Instant::now() < self.ask.deadline => {
+                    let mut asked = self.listings.lock().unwrap_or_else(PoisonError::into_inner);
+                    if asked.get(&key).is_some_and(|asked| asked.ptr_eq(&flight)) {
+                        asked.remove(&key);
+                    }
+                }
+                outcome => return outcome,
             }
-        };
-        self.land(flight).await
+        }
+    }
+
+    fn listing_flight(&self, pulse: &Pulse, key: &ListingKey) -> ListingFlight {
+        let Shared { client, listings, .. } = &*self.shared;
+        let mut asked = self.listings.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(flight) = asked.get(key) {
+            return flight.clone();
+        }
+        // Flights are kept apart by key: one tenant's refused key must not fail another's request.
+        let (flight, joined) = listings.join((self.ask.key.scope(), key.clone()), || {
+            let (shared, ask, key) = (Arc::clone(&self.shared), self.ask.clone(), key.clone());
+            let (pulse, check_key) = (pulse.clone(), !self.key_checked.swap(true, Ordering::Relaxed));
+            async move { fetch_listing(&shared, &ask, &pulse, key, check_key).await }
+        });
+        client.metrics.cache_event("listing", if joined { "joined" } else { "miss" });
+        asked.insert(key.clone(), flight.clone());
+        flight
     }
 
     /// Waits for a flight, but not beyond this request's own deadline.

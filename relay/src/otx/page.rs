@@ -147,9 +147,18 @@ impl PageReader {
                 length
             }
             (Place::Rows, _) => {
-                let Some((row, length)) = take::<Object<WireRow<'_>>>(rest)? else { return Ok(None) };
+                let (row, length) = match take::<Object<WireRow<'_>>>(rest) {
+                    Ok(Some((row, length))) => (row.0, length),
+                    Ok(None) => return Ok(None),
+                    // JSON, but of a form that no row has (a key twice, a number beyond all bounds): only that row is
+                    // lost.
+                    Err(Malformed) => match take::<IgnoredAny>(rest)? {
+                        Some((_, length)) => (None, length),
+                        None => return Ok(None),
+                    },
+                };
                 self.head.elements += 1;
-                if let Some(row) = row.0 {
+                if let Some(row) = row {
                     on_row(&row);
                 }
                 length
@@ -221,6 +230,16 @@ mod tests {
             br#"{"count": 1, "next": null, "name": "]}", "indicators": [{"indicator": "b"}], "z": {"results": []}}"#;
         let (rows, head) = read("indicators", body, 7).unwrap();
         assert_eq!((rows.as_slice(), head.has_next), (&["b".to_owned()][..], false));
+    }
+
+    #[test]
+    fn a_row_that_cannot_be_read_spoils_only_itself() {
+        let body = br#"{"results": [{"indicator": "a"}, {"indicator": "\ud83d"}, {"id": 1e999}, {"id": 1, "id": 2},
+            {"indicator": "b"}]}"#;
+        for chunk in 1..body.len() {
+            let (rows, head) = read("results", body, chunk).unwrap();
+            assert_eq!((rows.join(" ").as_str(), head.elements), ("a b", 5), "chunks of {chunk}");
+        }
     }
 
     #[test]

@@ -105,6 +105,7 @@ impl SharedTier {
                 pass.report(Outcome::Good, Instant::now());
                 return Some(value);
             }
+            Ok(Err(error)) if concerns_one_value(&error) => (Outcome::Good, "error"),
             Ok(Err(error)) => {
                 tracing::warn!(error = %error.category(), "the shared cache failed");
                 self.link.connection.store(None);
@@ -160,6 +161,11 @@ async fn connect(config: &config::SharedCache, extra_ca: Option<&[u8]>) -> Resul
         .set_connection_timeout(Some(CONNECT_TIMEOUT))
         .set_response_timeout(Some(CONNECT_TIMEOUT));
     client.map_err(category)?.get_multiplexed_async_connection_with_config(&settings).await.map_err(category)
+}
+
+/// The server works, only this value cannot be read (it is of another type) or stored (the server is full).
+fn concerns_one_value(error: &redis::RedisError) -> bool {
+    error.kind() == redis::ErrorKind::UnexpectedReturnType || matches!(error.code(), Some("WRONGTYPE" | "OOM"))
 }
 
 fn since_epoch() -> Duration {

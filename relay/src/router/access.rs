@@ -1,6 +1,6 @@
-//! One record of every request: its trace id (made here, sent back in `x-trace-id`, on every log line of the request),
-//! one access line, and its metrics. Paths, tokens and observables never appear in any of them. A request whose caller
-//! went away is recorded as `cancelled` with status 499.
+//! One record of every request: its trace id (made here, sent back in `x-trace-id`, on every log line of the
+//! request), one access line, and its metrics. Paths, tokens and observables never appear in any of them. A request
+//! whose caller went away is recorded as `cancelled` with status 499.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

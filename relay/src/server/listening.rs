@@ -1,5 +1,5 @@
-//! One listener: accepts up to the connection limit (more wait in the backlog, nobody is dropped), serves HTTP/1.1 on each
-//! connection and ends them in order. A failing `accept` costs a pause, a failing connection itself.
+//! One listener: accepts up to the connection limit (more wait in the backlog, nobody is dropped), serves HTTP/1.1
+//! on each connection and ends them in order. A failing `accept` costs a pause, a failing connection itself.
 
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
@@ -60,8 +60,8 @@ impl Listening {
     }
 }
 
-/// HTTP/1.1 within the limits on request heads. hyper's own limits lie a little above ours, so that a head that is a little
-/// too large still gets an answer that says so.
+/// HTTP/1.1 within the limits on request heads. hyper's own limits lie a little above ours, so that a head that is
+/// a little too large still gets an answer that says so.
 fn http(limits: &Limits) -> http1::Builder {
     let head = limits.uri_bytes + limits.header_bytes + 4 * limits.header_count + 1024;
     let mut http = http1::Builder::new();
