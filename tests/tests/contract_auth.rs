@@ -178,6 +178,19 @@ fn structures() -> Vec<Trial> {
     trials.extend(refused_token("a payload that is no JSON", STRUCTURE, |issuer| {
         forge(r#"{"alg":"RS256","kid":"test-key"}"#, "nope", Algorithm::RS256, issuer.signing_key())
     }));
+    for size in [64 << 10, 1 << 20] {
+        trials.push(trial(format!("a_token_of_{size}_bytes_is_431"), move || async move {
+            let fake = FakeOtx::start().await.expect("a fake OTX");
+            let relay = TestRelay::before(&fake).await;
+            let request = format!(
+                "POST /health HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nAuthorization: Bearer {}\r\n\r\n",
+                "a".repeat(size)
+            );
+            let answer = relay.raw(request.as_bytes()).await;
+            assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 431 "), "{answer}");
+            assert_eq!(fake.total(), 0);
+        }));
+    }
     for (name, header) in [
         ("crit", r#"{"alg":"RS256","kid":"test-key","crit":["exp"]}"#),
         ("b64 false", r#"{"alg":"RS256","kid":"test-key","b64":false}"#),

@@ -131,6 +131,12 @@ fn watchdog() -> Vec<Trial> {
         let (_fake, relay) = relay().await;
         relay.send("GET", "/watchdog", &[], "").await.refuses("health check failed", "Invalid Health Check");
     }));
+    trials.push(trial("watchdog_trims_blanks_around_the_header", || async {
+        let (_fake, relay) = relay().await;
+        let request = b"GET /watchdog HTTP/1.1\r\nHost: a\r\nHealth-Check: \t x y  \r\nConnection: close\r\n\r\n";
+        let answer = relay.raw(request).await;
+        assert!(answer.ends_with("\r\n\r\n{\"data\":\"x y\"}\n"), "{answer}");
+    }));
     trials.push(trial("watchdog_HEAD_is_200_and_empty", || async {
         let (_fake, relay) = relay().await;
         let answer = relay.send("HEAD", "/watchdog", &[("Health-Check", "x")], "").await;

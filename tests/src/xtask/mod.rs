@@ -1,0 +1,48 @@
+//! The command line of `cargo xtask`: one file per subcommand, each of which takes its arguments and returns an error
+//! text made for people. Nothing else happens here.
+
+mod cluster;
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// Developer commands of Threat Relay.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+enum Xtask {
+    /// A real Kubernetes for tests and to play with.
+    #[command(subcommand)]
+    Cluster(cluster::Cluster),
+}
+
+/// Parses the command line, runs the subcommand and prints what went wrong.
+#[must_use]
+pub fn main() -> ExitCode {
+    let done = match Xtask::parse() {
+        Xtask::Cluster(arguments) => cluster::run(arguments),
+    };
+    match done {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {}", chain(error.as_ref()));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// An error with its causes, on one line each.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let line = inner.to_string();
+        if !text.contains(&line) {
+            text.push_str("\n  caused by: ");
+            text.push_str(&line);
+        }
+        cause = inner.source();
+    }
+    text
+}
