@@ -70,6 +70,20 @@ async fn what_is_left_when_supervisor_and_owner_are_killed_is_removed_by_the_nex
     assert!(!folder.exists());
 }
 
+#[tokio::test]
+async fn without_the_right_to_make_namespaces_the_start_fails_with_the_reason_and_leaves_nothing() {
+    let mut command = Command::new("setpriv");
+    command.args(["--bounding-set=-all", env!("CARGO_BIN_EXE_xtask"), "cluster", "hold", "--level", "plane"]);
+    let owner = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let named = format!("threatrelay-{}-", owner.id().unwrap());
+    let output = owner.wait_with_output().await.unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    let expected = "cannot set up the cluster's namespaces: unshare: unshare failed: Operation not permitted";
+    assert!(error.contains(expected), "{error}");
+    let left: Vec<_> = folders().into_iter().filter(|path| path.to_string_lossy().contains(&named)).collect();
+    assert_eq!(left, Vec::<PathBuf>::new());
+}
+
 /// A process that has started a control plane, and the plane's folder.
 async fn hold() -> (Child, PathBuf) {
     let mut owner = holder();

@@ -4,6 +4,7 @@
 //! Debian's package manager as root; everywhere else the message says what to install.
 
 use std::env;
+use std::ffi::OsString;
 use std::path::Path;
 use std::process::Command;
 
@@ -103,11 +104,16 @@ fn apt(arguments: &[&str]) -> Result<(), DebianError> {
     }
 }
 
+/// The search path with the folders for system programs, which a user's own path often lacks.
+pub(super) fn search_path() -> OsString {
+    let mut path = env::var_os("PATH").unwrap_or_default();
+    path.push(":/usr/local/sbin:/usr/sbin:/sbin");
+    path
+}
+
 fn is_there(file: &str) -> bool {
-    let path = env::var_os("PATH").unwrap_or_default();
-    let usual = ["/usr/local/sbin", "/usr/sbin", "/sbin"].map(Into::into);
-    Path::new(file).is_absolute() && Path::new(file).exists()
-        || env::split_paths(&path).chain(usual).any(|folder| folder.join(file).is_file())
+    let found = env::split_paths(&search_path()).any(|folder| folder.join(file).is_file());
+    found || (Path::new(file).is_absolute() && Path::new(file).exists())
 }
 
 #[cfg(test)]

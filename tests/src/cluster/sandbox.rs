@@ -20,6 +20,7 @@ use std::time::Duration;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use tokio::io::copy_bidirectional;
 
+use super::debian::search_path;
 use super::state;
 
 /// Address of the node in every sandbox; the API server listens here and on 127.0.0.1.
@@ -89,7 +90,6 @@ impl Sandbox {
         {
             fs::write(folder.path().join(name), script).map_err(SandboxError::State)?;
         }
-        let log = File::create(folder.path().join("logs/sandbox.log")).map_err(SandboxError::State)?;
         let mut supervisor = Command::new("sh")
             .arg(folder.path().join("supervise.sh"))
             .arg(folder.path())
@@ -97,9 +97,10 @@ impl Sandbox {
             .arg(folder.path().join("inside.sh"))
             .arg(if level == Level::Node { "node" } else { "plane" })
             .current_dir("/")
+            .env("PATH", search_path())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(log)
+            .stderr(Stdio::piped())
             // A process group of its own, so that Ctrl-C reaches the owner alone and the clean-up is not cut short.
             .process_group(0)
             .spawn()
@@ -108,7 +109,9 @@ impl Sandbox {
         let mut lines = BufReader::new(supervisor.stdout.take().ok_or_else(|| SandboxError::Setup(String::new()))?);
         while !said.ends_with("ready\n") {
             if !matches!(lines.read_line(&mut said), Ok(n) if n > 0) {
-                let why = fs::read_to_string(folder.path().join("logs/sandbox.log")).unwrap_or_default();
+                drop(supervisor.stdin.take());
+                let output = supervisor.wait_with_output().map_err(SandboxError::State)?;
+                let why = String::from_utf8_lossy(&output.stderr).trim().to_owned();
                 return Err(SandboxError::Setup(why));
             }
         }
@@ -162,6 +165,7 @@ impl Sandbox {
             .arg(format!("--wd={}", self.folder().display()))
             .arg("--")
             .arg(program.as_ref())
+            .env("PATH", search_path())
             .stdin(Stdio::null())
             .process_group(0);
         command
