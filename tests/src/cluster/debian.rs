@@ -36,6 +36,9 @@ pub const NODE: &[Part] = &[
     Part { package: "socat", file: "socat" },
 ];
 
+/// Needed by suites that use no cluster.
+pub const SUITES: &[Part] = &[Part { package: "redis-server", file: "redis-server" }];
+
 /// Why the system's parts cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DebianError {
@@ -77,6 +80,7 @@ pub fn require(parts: &[Part]) -> Result<(), DebianError> {
 pub fn install() -> Result<Vec<&'static str>, DebianError> {
     let mut packages = missing(BASE);
     packages.extend(missing(NODE));
+    packages.extend(missing(SUITES));
     if packages.is_empty() {
         return Ok(packages);
     }

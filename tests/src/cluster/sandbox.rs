@@ -5,6 +5,7 @@
 //! process that made it: `supervise.sh` holds it by a pipe, which the kernel closes after a crash as well as after a
 //! normal end, and then removes its folder and control groups.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -12,7 +13,7 @@ use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -70,6 +71,7 @@ pub struct Sandbox {
     network: File,
     programs: Mutex<Vec<(String, Child)>>,
     relays: Option<tokio::runtime::Runtime>,
+    forwards: Mutex<BTreeMap<SocketAddr, SocketAddr>>,
 }
 
 impl Sandbox {
@@ -120,7 +122,15 @@ impl Sandbox {
             .enable_all()
             .build()
             .map_err(SandboxError::State)?;
-        Ok(Self { folder, supervisor, pid, network, programs: Mutex::default(), relays: Some(relays) })
+        Ok(Self {
+            folder,
+            supervisor,
+            pid,
+            network,
+            programs: Mutex::default(),
+            relays: Some(relays),
+            forwards: Mutex::default(),
+        })
     }
 
     /// The folder with everything this sandbox writes; it goes with the sandbox.
@@ -166,7 +176,7 @@ impl Sandbox {
         let log = File::create(self.log_path(name)).map_err(failed)?;
         command.stdout(log.try_clone().map_err(failed)?).stderr(log);
         let child = command.spawn().map_err(failed)?;
-        self.programs.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push((name.into(), child));
+        self.programs.lock().unwrap_or_else(PoisonError::into_inner).push((name.into(), child));
         Ok(())
     }
 
@@ -175,7 +185,7 @@ impl Sandbox {
     /// # Errors
     /// [`SandboxError::Ended`] for the first that does not, with the end of its log.
     pub fn check(&self) -> Result<(), SandboxError> {
-        for (name, child) in self.programs.lock().unwrap_or_else(std::sync::PoisonError::into_inner).iter_mut() {
+        for (name, child) in self.programs.lock().unwrap_or_else(PoisonError::into_inner).iter_mut() {
             if let Ok(Some(status)) = child.try_wait() {
                 let log = self.log_tail(name);
                 return Err(SandboxError::Ended { program: name.clone(), status: status.to_string(), log });
@@ -189,7 +199,7 @@ impl Sandbox {
     /// # Errors
     /// When no such program runs.
     pub fn signal(&self, name: &str, signal: rustix::process::Signal) -> io::Result<()> {
-        let programs = self.programs.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let programs = self.programs.lock().unwrap_or_else(PoisonError::into_inner);
         let (_, child) = programs.iter().find(|(running, _)| running == name).ok_or(io::ErrorKind::NotFound)?;
         for pid in children_of(child.id())? {
             rustix::process::kill_process(pid, signal)?;
@@ -203,7 +213,7 @@ impl Sandbox {
     /// When no such program runs.
     pub fn kill(&self, name: &str) -> io::Result<()> {
         self.signal(name, rustix::process::Signal::KILL)?;
-        let mut programs = self.programs.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut programs = self.programs.lock().unwrap_or_else(PoisonError::into_inner);
         let index = programs.iter().position(|(running, _)| running == name).ok_or(io::ErrorKind::NotFound)?;
         programs.swap_remove(index).1.wait().map(drop)
     }
@@ -255,11 +265,16 @@ impl Sandbox {
         self.relays.as_ref().ok_or_else(|| io::ErrorKind::NotConnected.into())
     }
 
-    /// A loopback address outside whose connections are carried to `inside` until the sandbox ends.
+    /// A loopback address outside whose connections are carried to `inside` until the sandbox ends; always the same one
+    /// for the same `inside`.
     ///
     /// # Errors
     /// Those of binding on 127.0.0.1.
     pub fn forward(&self, inside: SocketAddr) -> io::Result<SocketAddr> {
+        let mut forwards = self.forwards.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(outside) = forwards.get(&inside) {
+            return Ok(*outside);
+        }
         let listener = TcpListener::bind(("127.0.0.1", 0))?;
         listener.set_nonblocking(true)?;
         let outside = listener.local_addr()?;
@@ -273,6 +288,7 @@ impl Sandbox {
                 tokio::spawn(carry(client, network, inside));
             }
         });
+        forwards.insert(inside, outside);
         Ok(outside)
     }
 }
@@ -312,7 +328,7 @@ impl Drop for Sandbox {
     fn drop(&mut self) {
         drop(self.supervisor.stdin.take());
         let _ = self.supervisor.wait();
-        for (_, child) in self.programs.lock().unwrap_or_else(std::sync::PoisonError::into_inner).iter_mut() {
+        for (_, child) in self.programs.lock().unwrap_or_else(PoisonError::into_inner).iter_mut() {
             let _ = child.wait();
         }
         if let Some(relays) = self.relays.take() {

@@ -1,7 +1,11 @@
 //! The command line of `cargo xtask`: one file per subcommand, each of which takes its arguments and returns an error
 //! text made for people. Nothing else happens here.
 
+mod bench;
 mod cluster;
+mod install;
+mod suites;
+mod test;
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -12,6 +16,10 @@ use clap::Parser;
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 enum Xtask {
+    /// Check everything; the last line counts.
+    Test(test::Test),
+    /// Measure the relay beside its references and write docs/benchmarks.md.
+    Bench(bench::Bench),
     /// A real Kubernetes for tests and to play with.
     #[command(subcommand)]
     Cluster(cluster::Cluster),
@@ -21,6 +29,8 @@ enum Xtask {
 #[must_use]
 pub fn main() -> ExitCode {
     let done = match Xtask::parse() {
+        Xtask::Test(arguments) => test::run(&arguments),
+        Xtask::Bench(arguments) => bench::run(&arguments),
         Xtask::Cluster(arguments) => cluster::run(arguments),
     };
     match done {
