@@ -1,26 +1,35 @@
-//! What all requests share: the settings, the metrics, the log level, the phase of the relay's life and the room for
-//! requests. Built once from [`Config`]; there is no other shared state.
+//! What all requests share: the settings, who may ask, the way to OTX, the metrics, the log level, the phase of the
+//! relay's life and the room for requests. Built once from [`Config`]; there is no other shared state.
 
 use std::sync::Arc;
 
+use http::HeaderMap;
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
 use crate::api::http_error::HttpError;
+use crate::auth::{self, Authenticator, Caller, Refused};
 use crate::config::Config;
 use crate::metrics::Metrics;
+use crate::otx::{self, Engine};
 use crate::telemetry::LogLevel;
 
+/// Bytes of large request bodies held at once. Where one body may be larger than this, one is held.
+const BODIES: usize = 16 << 20;
+
 /// The state of a relay.
-#[derive(Debug)]
 pub struct App {
     /// The effective settings.
     pub config: Config,
     /// What is counted.
     pub metrics: Metrics,
+    /// The way to OTX.
+    pub otx: Engine,
     /// What is logged.
     pub log_level: LogLevel,
+    authenticator: Authenticator,
     phase: watch::Sender<Phase>,
     slots: Semaphore,
+    bodies: Semaphore,
 }
 
 /// Where a relay is in its life.
@@ -34,18 +43,43 @@ pub enum Phase {
     Draining,
 }
 
+/// A relay that cannot be built from its settings.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Nobody could be authenticated.
+    #[error(transparent)]
+    Auth(#[from] auth::StartError),
+    /// OTX could not be asked.
+    #[error(transparent)]
+    Otx(#[from] otx::StartError),
+}
+
 impl App {
-    /// A relay that is starting.
-    #[must_use]
-    pub fn new(config: Config, log_level: LogLevel) -> Arc<Self> {
-        let slots = Semaphore::new(config.limits.concurrent_requests);
-        Arc::new(Self {
-            config,
-            metrics: Metrics::new(),
-            log_level,
+    /// A relay that is starting, inside a Tokio runtime.
+    ///
+    /// # Errors
+    /// [`StartError`] when a file that the settings name cannot be used.
+    pub fn new(config: Config, log_level: LogLevel) -> Result<Arc<Self>, StartError> {
+        let metrics = Metrics::new();
+        Ok(Arc::new(Self {
+            otx: Engine::new(&config, metrics.otx.clone())?,
+            authenticator: Authenticator::new(&config)?,
+            slots: Semaphore::new(config.limits.concurrent_requests),
+            bodies: Semaphore::new(config.limits.body_bytes.max(BODIES)),
             phase: watch::Sender::new(Phase::Starting),
-            slots,
-        })
+            metrics,
+            log_level,
+            config,
+        }))
+    }
+
+    /// Who asks, by the `Authorization` header. A refusal is counted.
+    ///
+    /// # Errors
+    /// [`Refused`].
+    pub async fn authenticate(&self, headers: &HeaderMap) -> Result<Caller, Refused> {
+        let caller = self.authenticator.authenticate(headers).await;
+        caller.inspect_err(|refused| self.metrics.count_auth_failure(refused.reason()))
     }
 
     /// Where the relay is in its life.
@@ -64,6 +98,15 @@ impl App {
     /// 503 when there is none; nobody queues.
     pub fn admit(&self) -> Result<SemaphorePermit<'_>, HttpError> {
         self.slots.try_acquire().map_err(|_| HttpError::overloaded())
+    }
+
+    /// Room for so many more bytes of a request body, kept until dropped.
+    ///
+    /// # Errors
+    /// 503 when other bodies take it; nobody queues.
+    pub fn room_for_body(&self, bytes: usize) -> Result<SemaphorePermit<'_>, HttpError> {
+        let room = u32::try_from(bytes).ok().and_then(|bytes| self.bodies.try_acquire_many(bytes).ok());
+        room.ok_or_else(HttpError::overloaded)
     }
 }
 

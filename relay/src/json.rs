@@ -37,7 +37,7 @@ pub fn python_dumps<T: Serialize + ?Sized>(value: &T) -> String {
 }
 
 fn write<T: Serialize + ?Sized>(value: &T, form: Ascii) -> serde_json::Result<Vec<u8>> {
-    let mut text = Vec::with_capacity(256);
+    let mut text = Vec::with_capacity(2048);
     value.serialize(&mut Serializer::with_formatter(&mut text, form))?;
     Ok(text)
 }
@@ -62,25 +62,26 @@ impl Formatter for Ascii {
     }
 
     fn write_string_fragment<W: io::Write + ?Sized>(&mut self, out: &mut W, fragment: &str) -> io::Result<()> {
-        let mut rest = fragment;
-        while let Some(at) = rest.bytes().position(|byte| byte >= 0x7f) {
-            let (plain, odd) = rest.split_at(at);
-            out.write_all(plain.as_bytes())?;
-            let mut characters = odd.chars();
-            if let Some(character) = characters.next() {
-                write_escaped(out, character)?;
-            }
-            rest = characters.as_str();
+        if is_printable(fragment) {
+            return out.write_all(fragment.as_bytes());
         }
-        out.write_all(rest.as_bytes())
+        for character in fragment.chars() {
+            if character < '\u{7f}' {
+                out.write_all(character.encode_utf8(&mut [0; 4]).as_bytes())?;
+            } else {
+                for unit in character.encode_utf16(&mut [0; 2]) {
+                    write!(out, "\\u{unit:04x}")?;
+                }
+            }
+        }
+        Ok(())
     }
 }
 
-fn write_escaped<W: io::Write + ?Sized>(out: &mut W, character: char) -> io::Result<()> {
-    for unit in character.encode_utf16(&mut [0; 2]) {
-        write!(out, "\\u{unit:04x}")?;
-    }
-    Ok(())
+/// Whether all of a fragment, which holds no control characters, is below U+007F. Has no early end, so that it is
+/// compiled to vector instructions: most of an answer goes through here.
+fn is_printable(fragment: &str) -> bool {
+    fragment.bytes().fold(0, |bits, byte| bits | byte.wrapping_add(1)) < 0x80
 }
 
 /// Whether these bytes are an answer in the form of [`to_canonical`] with sorted keys at every level.

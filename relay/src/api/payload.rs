@@ -1,5 +1,6 @@
-//! The request body of the endpoints that take observables: bytes in, [`RawObservable`]s out. Anything else is answered
-//! with the original's `invalid payload received`, whose text lists what marshmallow would have said of each element.
+//! The request body of the endpoints that take observables: bytes in, [`RawObservable`]s out. Anything else is
+//! answered with the original's `invalid payload received`, whose text lists what is wrong with each element in the
+//! words of marshmallow.
 
 mod encoding;
 mod scan;

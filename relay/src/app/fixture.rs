@@ -11,7 +11,7 @@ use crate::telemetry;
 /// A relay with these settings that logs nowhere.
 pub(crate) fn relay(config: Config) -> Arc<App> {
     let (_, log_level) = telemetry::subscriber(&config.log, false, std::io::sink);
-    App::new(config, log_level)
+    App::new(config, log_level).unwrap()
 }
 
 /// Settings to start from.

@@ -1,5 +1,5 @@
-//! The command line: what a person or a container types, and the exit code they get. Commands live in one file each; data
-//! goes to standard output, everything else to standard error, and secrets are never taken as arguments.
+//! The command line: what a person or a container types, and the exit code they get. Commands live in one file
+//! each; data goes to standard output, everything else to standard error, and secrets are never taken as arguments.
 
 pub mod config;
 mod serve;
@@ -15,9 +15,11 @@ use serde::Serialize;
 use self::config::Outcome;
 use crate::api::version::VERSION;
 use crate::config::{Errors, Loaded, load, process_environment};
+use crate::demo;
 use crate::json::python_dumps;
+use crate::telemetry;
 
-/// Exit code when the command was understood and failed. 2, for wrong usage, is clap's; 78 is [`config::EX_CONFIG`].
+/// Exit code of a command that failed. 2, for wrong usage, is clap's; 78 is [`config::EX_CONFIG`].
 const FAILURE: u8 = 1;
 
 /// Answers Cisco SecureX / XDR relay requests with threat intelligence from AlienVault OTX.
@@ -43,7 +45,8 @@ enum Command {
     #[command(after_help = serve::AFTER_HELP)]
     Serve(ConfigFile),
     /// Run the relay on a bundled upstream and show requests to try
-    Demo,
+    #[command(after_help = "Examples:\n  threatrelay demo\n  threatrelay demo --once --listen 127.0.0.1:0")]
+    Demo(demo::Args),
     /// Show or check the settings
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -104,16 +107,21 @@ pub fn run() -> ExitCode {
             return ExitCode::from(u8::try_from(refusal.exit_code()).unwrap_or(FAILURE));
         }
     };
-    match cli.command {
+    let exit_code = match cli.command {
         Command::Serve(file) => match file.load() {
             Ok(loaded) => serve::run(loaded),
             refused => say(&config::validate(&refused)),
         },
-        Command::Demo => fail("this build has no demo"),
+        Command::Demo(args) => match demo::run(&args) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(error, FAILURE),
+        },
         Command::Config(ConfigCommand::Print { file, output }) => say(&config::print(&file.load(), output)),
         Command::Config(ConfigCommand::Validate(file)) => say(&config::validate(&file.load())),
         Command::Version { output } => say(&version(output)),
-    }
+    };
+    telemetry::flush();
+    exit_code
 }
 
 fn version(output: VersionOutput) -> Outcome {
@@ -137,10 +145,11 @@ fn say(outcome: &Outcome) -> ExitCode {
     ExitCode::from(outcome.exit_code)
 }
 
-/// Says in one line why a command failed.
-fn fail(reason: impl Display) -> ExitCode {
+/// Says in one line why a command failed, after all that it logged.
+fn fail(reason: impl Display, exit_code: u8) -> ExitCode {
+    telemetry::flush();
     let _ = writeln!(stderr(), "error: {reason}");
-    ExitCode::from(FAILURE)
+    ExitCode::from(exit_code)
 }
 
 #[cfg(test)]

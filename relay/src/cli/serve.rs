@@ -1,5 +1,5 @@
-//! `threatrelay serve`: settings, log, listeners, relay, in this order, so that callers can connect before anything slow
-//! happens. Ends with 0 after an orderly stop, and says in one line why it could not start.
+//! `threatrelay serve`: settings, log, listeners, relay, in this order, so that callers can connect before anything
+//! slow happens. Ends with 0 after an orderly stop, and says in one line why it could not start.
 
 use std::io;
 use std::process::ExitCode;
@@ -8,11 +8,12 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::fail;
-use crate::app::App;
+use super::config::EX_CONFIG;
+use super::{FAILURE, fail};
+use crate::app::{App, StartError};
 use crate::config::{Config, Loaded};
 use crate::server::{BindError, Server};
-use crate::telemetry::{self, AlreadyInstalled, LogLevel};
+use crate::telemetry::{self, InstallError, LogLevel};
 
 pub(super) const AFTER_HELP: &str = "\
 Examples:
@@ -25,11 +26,13 @@ Every setting can stand in the file or in the environment: see `threatrelay conf
 #[derive(Debug, thiserror::Error)]
 enum ServeError {
     #[error(transparent)]
-    Log(#[from] AlreadyInstalled),
+    Log(#[from] InstallError),
     #[error("the runtime or its signal handlers could not be set up: {0}")]
     System(#[from] io::Error),
     #[error(transparent)]
     Bind(#[from] BindError),
+    #[error(transparent)]
+    Start(#[from] StartError),
     #[error("a second signal ended the relay before its requests were done")]
     Cut,
 }
@@ -38,7 +41,9 @@ enum ServeError {
 pub(super) fn run(loaded: Loaded) -> ExitCode {
     match start(loaded) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(error),
+        // A file that the settings name is a part of them.
+        Err(error @ ServeError::Start(_)) => fail(error, EX_CONFIG),
+        Err(error) => fail(error, FAILURE),
     }
 }
 
@@ -54,7 +59,7 @@ fn start(loaded: Loaded) -> Result<(), ServeError> {
 async fn serve(config: Config, log_level: LogLevel) -> Result<(), ServeError> {
     let mut signals = Signals::catch()?;
     let server = Server::bind(config.listen, config.admin_listen).await?;
-    let app = App::new(config, log_level);
+    let app = App::new(config, log_level)?;
     let stop = CancellationToken::new();
     let running = server.run(app, stop.cancelled());
     tokio::pin!(running);

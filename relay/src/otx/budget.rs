@@ -1,15 +1,35 @@
 //! Budgets of calls: how many a key may make an hour, and how many retries OTX is asked to bear.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+const HOUR: Duration = Duration::from_hours(1);
 
 /// A token bucket whose tokens may be taken ahead of time: the taker waits until its token is there.
 ///
 /// In any hour at most `hourly` tokens are handed out: a fifth of them may be taken at once, the rest trickle in.
 #[derive(Debug)]
 pub(super) struct HourlyBudget {
-    state: Mutex<Tokens>,
+    state: Mutex<Spending>,
     hourly: u32,
+}
+
+/// How much of a budget is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Usage {
+    /// Calls in the hour under way.
+    pub(super) used: u32,
+    /// Since when that hour is under way.
+    pub(super) hour_age: Duration,
+    /// The next call would have to wait.
+    pub(super) is_spent: bool,
+}
+
+#[derive(Debug)]
+struct Spending {
+    tokens: Tokens,
+    hour_began: Instant,
+    used: u32,
 }
 
 #[derive(Debug)]
@@ -21,8 +41,8 @@ struct Tokens {
 
 impl HourlyBudget {
     pub(super) fn new(hourly: u32, now: Instant) -> Self {
-        let state = Mutex::new(Tokens { left: Self::burst(hourly), counted: now });
-        Self { state, hourly }
+        let tokens = Tokens { left: Self::burst(hourly), counted: now };
+        Self { state: Mutex::new(Spending { tokens, hour_began: now, used: 0 }), hourly }
     }
 
     fn burst(hourly: u32) -> f64 {
@@ -36,28 +56,43 @@ impl HourlyBudget {
     pub(super) fn take(&self, now: Instant, patience: Duration) -> Result<Duration, Duration> {
         let burst = Self::burst(self.hourly);
         let per_second = (f64::from(self.hourly) - burst).max(1.0) / 3600.0;
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let elapsed = now.saturating_duration_since(state.counted);
-        state.left = (state.left + elapsed.as_secs_f64() * per_second).min(burst);
-        state.counted = now;
-        let wait = Duration::from_secs_f64((1.0 - state.left).max(0.0) / per_second);
+        let mut state = self.lock();
+        state.turn_hour(now);
+        let tokens = &mut state.tokens;
+        let elapsed = now.saturating_duration_since(tokens.counted);
+        tokens.left = (tokens.left + elapsed.as_secs_f64() * per_second).min(burst);
+        tokens.counted = now;
+        let wait = Duration::from_secs_f64((1.0 - tokens.left).max(0.0) / per_second);
         if wait > patience {
             return Err(wait);
         }
-        state.left -= 1.0;
+        tokens.left -= 1.0;
+        state.used += 1;
         Ok(wait)
     }
 
-    /// Tokens that can be taken without waiting.
-    pub(super) fn left(&self) -> u32 {
-        let left = self.state.lock().unwrap_or_else(PoisonError::into_inner).left.max(0.0);
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "clamped to zero and a u32's burst"
-        )]
-        let left = left as u32;
-        left
+    /// How much of it is used.
+    pub(super) fn usage(&self, now: Instant) -> Usage {
+        let mut state = self.lock();
+        state.turn_hour(now);
+        Usage {
+            used: state.used,
+            hour_age: now.saturating_duration_since(state.hour_began),
+            is_spent: state.tokens.left < 1.0,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Spending> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Spending {
+    fn turn_hour(&mut self, now: Instant) {
+        if now.saturating_duration_since(self.hour_began) >= HOUR {
+            self.hour_began = now;
+            self.used = 0;
+        }
     }
 }
 

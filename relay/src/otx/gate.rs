@@ -10,7 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Ask;
 use super::breaker::{Breaker, Outcome, Pass};
-use super::budget::{HourlyBudget, RetryBudget};
+use super::budget::{HourlyBudget, RetryBudget, Usage};
 use super::failure::Failure;
 use super::key::Scope;
 use crate::config;
@@ -139,9 +139,9 @@ impl KeyState {
         self.accepted.store(accepted, Ordering::Relaxed);
     }
 
-    /// Calls that can be made without waiting for the hourly budget.
-    pub(super) fn budget_left(&self) -> u32 {
-        self.budget.left()
+    /// How much of the hourly budget is used.
+    pub(super) fn usage(&self) -> Usage {
+        self.budget.usage(Instant::now())
     }
 }
 

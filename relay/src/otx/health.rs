@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use moka::sync::Cache;
 use serde_json::{Map, Value};
 
+use super::budget::Usage;
 use super::client::Whole;
 use super::endpoint::Endpoint;
 use super::failure::Failure;
@@ -22,8 +23,12 @@ const HOLDS: Duration = Duration::from_secs(5);
 pub struct Health {
     /// Calls an hour that the relay allows the key.
     pub hourly_budget: u32,
-    /// Calls of it that can be made without waiting.
-    pub budget_left: u32,
+    /// Calls made in the hour under way.
+    pub used: u32,
+    /// Since when that hour is under way.
+    pub hour_age: Duration,
+    /// The next call would have to wait for the budget.
+    pub is_spent: bool,
 }
 
 /// The latest probe of every key.
@@ -68,7 +73,7 @@ async fn me(shared: &Shared, ask: &Ask) -> Result<(), Failure> {
 
 impl Shared {
     fn health(&self, scope: Scope) -> Health {
-        let key = self.client.gate.key(scope);
-        Health { hourly_budget: self.client.gate.hourly(), budget_left: key.budget_left() }
+        let Usage { used, hour_age, is_spent } = self.client.gate.key(scope).usage();
+        Health { hourly_budget: self.client.gate.hourly(), used, hour_age, is_spent }
     }
 }

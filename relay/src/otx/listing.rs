@@ -53,6 +53,11 @@ impl Row {
         })
     }
 
+    /// A number that is hardly ever the same for different rows.
+    pub(super) fn fingerprint(self) -> u64 {
+        self.value ^ self.id.rotate_left(32) ^ u64::from(self.created)
+    }
+
     fn from_bytes(bytes: &[u8; size_of::<Self>()]) -> Option<Self> {
         let (id, rest) = bytes.split_first_chunk()?;
         let (value, rest) = rest.split_first_chunk()?;

@@ -1,6 +1,6 @@
-//! The encoding of a request body: UTF-8, UTF-16 or UTF-32, with or without a byte order mark, told apart as Python's
-//! `json.detect_encoding` does. Bytes go in and text without the mark comes out; a body that is not whole text in its
-//! encoding (lone surrogates included) gives nothing.
+//! The encoding of a request body: UTF-8, UTF-16 or UTF-32, with or without a byte order mark, told apart as Python
+//! does (`json.detect_encoding`). Bytes go in and text without the mark comes out; a body that is not whole text in
+//! its encoding (lone surrogates included) gives nothing.
 
 use std::borrow::Cow;
 

@@ -1,7 +1,7 @@
-//! Reads the JSON of a request body into what the payload rules ask of it: an array, and of each element whether it is
-//! an object, its `type` and `value`, and the names of its other keys. The grammar is that of Python's `json` module:
-//! `NaN`, `Infinity` and `-Infinity` are numbers, of a repeated key the last value holds. Anything else gives nothing,
-//! and so does half a surrogate pair, which Python keeps and cannot send on.
+//! Reads the JSON of a request body into what the payload rules ask of it: an array, and of each element whether it
+//! is an object, its `type` and `value`, and the names of its other keys. The grammar is that of Python's `json`:
+//! `NaN`, `Infinity` and `-Infinity` are numbers, of a repeated key the last value holds. Anything else gives
+//! nothing, and so does half a surrogate pair, which Python keeps and cannot send on.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -47,7 +47,7 @@ pub(super) enum Field {
     Text(String),
 }
 
-/// Reads a body's text; nothing when it is not JSON or not an array. Elements beyond `keep` are checked and counted.
+/// Reads a body's text; nothing when it is no JSON array. Elements beyond `keep` are checked and counted.
 pub(super) fn elements(text: &str, keep: usize) -> Option<Elements> {
     let mut scanner = Scanner { text, at: 0, depth: 0 };
     let mut elements = Elements { kept: Vec::new(), count: 0 };
