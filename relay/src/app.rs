@@ -13,6 +13,9 @@ use crate::metrics::Metrics;
 use crate::otx::{self, Engine};
 use crate::telemetry::LogLevel;
 
+/// Bytes of large request bodies held at once. Where one body may be larger than this, one is held.
+const BODIES: usize = 16 << 20;
+
 /// The state of a relay.
 pub struct App {
     /// The effective settings.
@@ -26,6 +29,7 @@ pub struct App {
     authenticator: Authenticator,
     phase: watch::Sender<Phase>,
     slots: Semaphore,
+    bodies: Semaphore,
 }
 
 /// Where a relay is in its life.
@@ -61,6 +65,7 @@ impl App {
             otx: Engine::new(&config, metrics.otx.clone())?,
             authenticator: Authenticator::new(&config)?,
             slots: Semaphore::new(config.limits.concurrent_requests),
+            bodies: Semaphore::new(config.limits.body_bytes.max(BODIES)),
             phase: watch::Sender::new(Phase::Starting),
             metrics,
             log_level,
@@ -93,6 +98,15 @@ impl App {
     /// 503 when there is none; nobody queues.
     pub fn admit(&self) -> Result<SemaphorePermit<'_>, HttpError> {
         self.slots.try_acquire().map_err(|_| HttpError::overloaded())
+    }
+
+    /// Room for so many more bytes of a request body, kept until dropped.
+    ///
+    /// # Errors
+    /// 503 when other bodies take it; nobody queues.
+    pub fn room_for_body(&self, bytes: usize) -> Result<SemaphorePermit<'_>, HttpError> {
+        let room = u32::try_from(bytes).ok().and_then(|bytes| self.bodies.try_acquire_many(bytes).ok());
+        room.ok_or_else(HttpError::overloaded)
     }
 }
 

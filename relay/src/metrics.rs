@@ -13,6 +13,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use crate::api::version::VERSION;
 use crate::otx;
+use crate::telemetry;
 use crate::trace::TraceId;
 
 /// Seconds; the buckets that OpenTelemetry advises for HTTP durations.
@@ -65,7 +66,7 @@ struct AuthLabels {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct TraceLabels {
-    trace_id: String,
+    trace_id: TraceId,
 }
 
 /// A form in which metrics can be scraped.
@@ -101,6 +102,7 @@ impl Metrics {
         registry.register("relay_responses", "Answers by how complete they are", responses.clone());
         let auth_failures = Family::default();
         registry.register("relay_auth_failures", "Refused callers by reason", auth_failures.clone());
+        registry.register("relay_log_lines_lost", "Log lines that nobody read fast enough", telemetry::lost_lines());
         Self { registry, http, otx, responses, auth_failures }
     }
 
@@ -149,8 +151,8 @@ impl HttpMetrics {
     }
 
     /// Records a request that is over.
-    pub fn observe(&self, labels: &RequestLabels, elapsed: Duration, trace_id: &TraceId) {
-        let exemplar = TraceLabels { trace_id: trace_id.to_string() };
+    pub fn observe(&self, labels: &RequestLabels, elapsed: Duration, trace_id: TraceId) {
+        let exemplar = TraceLabels { trace_id };
         self.duration.get_or_create(labels).observe(elapsed.as_secs_f64(), Some(exemplar), None);
     }
 }
@@ -167,7 +169,7 @@ mod tests {
             http_response_status_code: 200,
             error_type: Some("authorization error"),
         };
-        metrics.http.observe(&labels, Duration::from_millis(20), &TraceId::random());
+        metrics.http.observe(&labels, Duration::from_millis(20), TraceId::random());
         metrics.count_response("/health", "error", Some("authorization error"));
         metrics.count_auth_failure("expired");
         metrics

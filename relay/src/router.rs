@@ -1,71 +1,99 @@
-//! The relay listener's routes and what every request passes before them: path tidying, trace id and access record,
-//! draining, limits on the request head, panics. Wrong paths and methods are answered as the original did.
+//! The relay listener's way from a request to its answer: trace id and record, limits on the head, the endpoint, with
+//! panics caught. Wrong paths and methods are answered as the original did; every request gets an answer.
 
-pub mod access;
+mod access;
 mod limits;
 mod panics;
-mod path;
+mod route;
+#[cfg(test)]
+mod tests;
 
-use std::sync::Arc;
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Request, StatusCode, header, request};
+use hyper::body::Body;
+use tracing::Instrument;
 
-use axum::Router;
-use axum::extract::State;
-use axum::middleware::{from_fn, from_fn_with_state, map_request, map_response_with_state};
-use axum::response::Response;
-use axum::routing::{MethodRouter, any};
-use http::{HeaderValue, StatusCode, header};
-
+use self::access::Record;
+use self::route::Route;
+use crate::api::envelope::{Answer, Outcome, OutcomeKind, Response};
 use crate::api::health::health;
-use crate::api::http_error::HttpError;
+use crate::api::http_error::{HttpError, Refusal};
+use crate::api::observables::Observables;
 use crate::api::observe::observe;
 use crate::api::refer::refer;
 use crate::api::version::version;
 use crate::api::watchdog::watchdog;
 use crate::app::{App, Phase};
 
-/// Every route of the relay listener, as it stands in logs and metrics.
-pub const ROUTES: [&str; 5] = ["/health", "/observe/observables", "/refer/observables", "/version", "/watchdog"];
+const X_TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
 
-/// The service of the relay listener.
-pub fn relay(app: Arc<App>) -> Router {
-    let [health_path, observe_path, refer_path, version_path, watchdog_path] = ROUTES;
-    let routes = Router::new()
-        .route(health_path, only("POST, OPTIONS").post(health))
-        .route(observe_path, only("POST, OPTIONS").post(observe))
-        .route(refer_path, only("POST, OPTIONS").post(refer))
-        .route(version_path, only("POST, OPTIONS").post(version))
-        .route(watchdog_path, only("GET, HEAD, OPTIONS").get(watchdog))
-        .fallback(async || HttpError::not_found());
-    layered(routes, app)
-}
-
-/// A route that tells `OPTIONS` its methods and answers 405, without `Allow`, to those it lacks.
-fn only(methods: &'static str) -> MethodRouter<Arc<App>> {
-    any(async || HttpError::method_not_allowed()).options(async move || {
-        let headers = [(header::ALLOW, methods), (header::CONTENT_TYPE, "text/html; charset=utf-8")];
-        (headers, StatusCode::OK)
-    })
-}
-
-/// What a request passes before `routes`; the last layer stands outermost.
-fn layered(routes: Router<Arc<App>>, app: Arc<App>) -> Router {
-    let routes = routes
-        .layer(from_fn(panics::answer_500))
-        .layer(from_fn_with_state(app.clone(), limits::check_head))
-        .layer(map_response_with_state(app.clone(), close_while_draining))
-        .layer(from_fn_with_state(app.clone(), access::record))
-        .with_state(app);
-    // Routing looks at the path first, so the path is tidied around it.
-    Router::new().fallback_service(routes).layer(map_request(path::tidy))
-}
-
-/// Makes kept-alive connections end with the answer, so that callers go to another replica.
-async fn close_while_draining(State(app): State<Arc<App>>, mut response: Response) -> Response {
+/// Answers a request to the relay listener.
+pub async fn answer(app: &App, request: Request<impl Body<Data = Bytes>>) -> Response {
+    let (head, body) = request.into_parts();
+    let mut record = Record::start(app, &head.method, Route::of(head.uri.path()));
+    let Answer { mut response, outcome } = match limits::refusal(&head, &app.config.limits) {
+        Some(refusal) => refusal.into(),
+        None => {
+            let trace = record.trace_id;
+            panics::answer_500(endpoint(app, &head, body, &mut record), trace).await
+        }
+    };
+    if let Ok(trace_id) = HeaderValue::from_str(record.trace_id.as_str()) {
+        response.headers_mut().insert(X_TRACE_ID, trace_id);
+    }
     if app.phase() == Phase::Draining {
+        // Kept-alive connections end with the answer, so that callers go to another replica.
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
+    record.end(response.status(), outcome);
     response
 }
 
-#[cfg(test)]
-mod tests;
+/// Has the endpoint answer. Endpoints that ask others log about it inside the request's span; the rest never log.
+async fn endpoint(
+    app: &App,
+    head: &request::Parts,
+    body: impl Body<Data = Bytes>,
+    record: &mut Record<'_>,
+) -> Answer {
+    let Some(route) = record.route else { return HttpError::not_found().into() };
+    match (route, head.method.as_str()) {
+        (_, "OPTIONS") => options(route),
+        (Route::Health, "POST") => Box::pin(health(app, &head.headers).instrument(record.span())).await.into(),
+        (Route::Observe, "POST") => Box::pin(observe_all(app, head, body, record)).await.into(),
+        (Route::Refer, "POST") => Observables::receive(app, &head.headers, body)
+            .await
+            .map(|observables| {
+                record.observables = observables.list.len();
+                refer(app, observables.list)
+            })
+            .into(),
+        (Route::Version, "POST") => version(),
+        // hyper sends the head alone.
+        (Route::Watchdog, "GET" | "HEAD") => watchdog(&head.headers).into(),
+        _ => HttpError::method_not_allowed().into(),
+    }
+}
+
+async fn observe_all(
+    app: &App,
+    head: &request::Parts,
+    body: impl Body<Data = Bytes>,
+    record: &mut Record<'_>,
+) -> Result<Answer, Refusal> {
+    let Observables { list, room } = Observables::receive(app, &head.headers, body).await?;
+    record.observables = list.len();
+    let answer = observe(app, record.trace_id, &head.headers, list).instrument(record.span()).await;
+    drop(room);
+    answer
+}
+
+/// What a route takes, on an empty page.
+fn options(route: Route) -> Answer {
+    let mut response = Response::default();
+    *response.status_mut() = StatusCode::OK;
+    let headers = response.headers_mut();
+    headers.insert(header::ALLOW, HeaderValue::from_static(route.methods()));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    Answer { response, outcome: Outcome::of(OutcomeKind::Ok) }
+}

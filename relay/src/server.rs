@@ -3,21 +3,29 @@
 //! accepts no more and gives requests under way the drain time. Only binding can fail.
 
 mod listening;
+mod patience;
 #[cfg(test)]
 mod tests;
 
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
+use axum::response::Response;
+use futures_util::FutureExt;
+use http::Request;
+use hyper::body::Incoming;
 use tokio::net::TcpListener;
+use tower::ServiceExt;
 
 use self::listening::Listening;
 use crate::admin::admin;
 use crate::app::{App, Phase};
 use crate::config::Limits;
-use crate::router::relay;
+use crate::router;
 
 /// Connections open at once on the admin listener.
 const ADMIN_CONNECTIONS: usize = 64;
@@ -83,9 +91,17 @@ impl Server {
     pub async fn run(self, app: Arc<App>, stop: impl Future<Output = ()> + Send) {
         let limits = &app.config.limits;
         let shutdown = &app.config.shutdown;
-        let relay = Listening::start(self.relay, relay(app.clone()), limits);
+        let answer = {
+            let app = app.clone();
+            move |request| {
+                let app = app.clone();
+                async move { router::answer(&app, request).await }
+            }
+        };
+        let relay = Listening::start(self.relay, answer, limits);
         let admin_limits = Limits { connections: ADMIN_CONNECTIONS, ..limits.clone() };
-        let admin = Listening::start(self.admin, admin(app.clone()), &admin_limits);
+        let admin = routed(admin(app.clone()));
+        let admin = Listening::start(self.admin, admin, &admin_limits);
 
         app.enter(Phase::Ready);
         tracing::info!(relay = %self.relay_address, admin = %self.admin_address, "ready");
@@ -98,6 +114,13 @@ impl Server {
         admin.end(ADMIN_DRAIN).await;
         tracing::info!("stopped");
     }
+}
+
+/// What `router` answers.
+fn routed(
+    router: Router,
+) -> impl Fn(Request<Incoming>) -> Pin<Box<dyn Future<Output = Response> + Send>> + Clone + Send {
+    move |request| Box::pin(router.clone().oneshot(request).map(|Ok(response)| response))
 }
 
 async fn bind(address: SocketAddr, setting: &'static str) -> Result<(TcpListener, SocketAddr), BindError> {

@@ -1,14 +1,21 @@
 //! Logs: one line an event on standard error, JSON unless a terminal reads it, filtered by directives that can change
 //! while the relay runs. A filter that cannot be read is refused when it is set and leaves the old one in force.
 
-use std::io::{IsTerminal, stderr};
+mod json;
+mod lines;
+
+use std::io::{self, IsTerminal, stderr};
 
 use tracing::Subscriber;
+use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::ParseError;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
 
+use self::json::Json;
+pub use self::lines::flush;
+pub(crate) use self::lines::lost as lost_lines;
 use crate::config::{Log, LogFormat};
 
 /// The log filter of a running relay.
@@ -22,16 +29,33 @@ pub enum LogLevelError {
     #[error(
         "the log level is not understood: {0}; write a level (`info`) or directives (`info,threatrelay::otx=debug`)"
     )]
-    Unreadable(#[from] ParseError),
+    Unreadable(#[from] FilterError),
     /// The subscriber that the filter belongs to is gone.
     #[error("the log level cannot be changed: {0}")]
     Detached(#[from] reload::Error),
 }
 
-/// A subscriber was installed in this process already.
+/// Why a text is no log filter.
 #[derive(Debug, thiserror::Error)]
-#[error("logging is set up already: {0}")]
-pub struct AlreadyInstalled(#[from] tracing::subscriber::SetGlobalDefaultError);
+pub enum FilterError {
+    /// A directive that is no level and ends in none. `tracing` would take it for the name of a module.
+    #[error("`{0}` is no level (off, error, warn, info, debug, trace) and does not end in `=` and one")]
+    NoLevel(String),
+    /// `tracing` cannot read it.
+    #[error(transparent)]
+    Unreadable(#[from] ParseError),
+}
+
+/// Logs cannot be written.
+#[derive(Debug, thiserror::Error)]
+pub enum InstallError {
+    /// A subscriber was installed in this process already.
+    #[error("logging is set up already: {0}")]
+    Twice(#[from] tracing::subscriber::SetGlobalDefaultError),
+    /// The system gives no thread to write them.
+    #[error("the thread that writes the log could not be started: {0}")]
+    Thread(#[from] io::Error),
+}
 
 impl LogLevel {
     /// The directives in force.
@@ -51,13 +75,21 @@ impl LogLevel {
     }
 }
 
-/// Logs to standard error for the rest of the process, panics included.
+/// Logs to standard error for the rest of the process, panics included. A terminal gets each line at once; any other
+/// reader is written to from a thread, which [`flush`] waits for.
 ///
 /// # Errors
-/// [`AlreadyInstalled`].
-pub fn install(log: &Log) -> Result<LogLevel, AlreadyInstalled> {
-    let (subscriber, level) = subscriber(log, stderr().is_terminal(), stderr);
-    tracing::subscriber::set_global_default(subscriber)?;
+/// [`InstallError`].
+pub fn install(log: &Log) -> Result<LogLevel, InstallError> {
+    let level = if stderr().is_terminal() {
+        let (subscriber, level) = subscriber(log, true, stderr);
+        tracing::subscriber::set_global_default(subscriber)?;
+        level
+    } else {
+        let (subscriber, level) = subscriber(log, false, lines::to_stderr()?);
+        tracing::subscriber::set_global_default(subscriber)?;
+        level
+    };
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string);
         tracing::error!(place, reason = panic.payload_as_str(), "panic");
@@ -80,13 +112,23 @@ where
         let colours = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         fmt::layer().with_ansi(colours).with_writer(writer).boxed()
     } else {
-        fmt::layer().json().flatten_event(true).with_span_list(false).with_writer(writer).boxed()
+        fmt::layer().fmt_fields(Json).event_format(Json).with_writer(writer).boxed()
     };
     (Registry::default().with(filter).with(lines), LogLevel(handle))
 }
 
-fn filter(directives: &str) -> Result<EnvFilter, ParseError> {
-    EnvFilter::builder().parse(directives)
+/// Reads a log filter: levels and `target=level` directives, comma-separated.
+///
+/// # Errors
+/// [`FilterError`].
+pub fn filter(directives: &str) -> Result<EnvFilter, FilterError> {
+    for directive in directives.split(',').map(str::trim) {
+        let level = directive.rsplit_once('=').map_or(directive, |(_, level)| level);
+        if level.is_empty() || level.parse::<LevelFilter>().is_err() {
+            return Err(FilterError::NoLevel(directive.to_owned()));
+        }
+    }
+    Ok(EnvFilter::builder().parse(directives)?)
 }
 
 #[cfg(test)]
@@ -156,7 +198,9 @@ pub(crate) mod tests {
         tracing::info!("before");
         level.set("off,threatrelay=info").unwrap();
         tracing::info!("after");
-        assert!(level.set("a=b=c").is_err());
+        for wrong in ["debugg", "a=b=c", "info,", "", "threatrelay", "threatrelay=", "info,threatrelay=loud"] {
+            assert!(matches!(level.set(wrong), Err(LogLevelError::Unreadable(_))), "{wrong:?} was taken");
+        }
         assert_eq!(level.get().unwrap(), "threatrelay=info,off");
         let text = captured.text();
         assert!(!text.contains("before") && text.contains("after"), "{text}");

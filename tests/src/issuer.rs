@@ -6,7 +6,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, EncodingKey, crypto};
 use serde_json::{Value, json};
 
-pub use threatrelay::demo::issuer::{Claims, Issuer, IssuerError};
+pub use threatrelay::demo::issuer::Issuer;
 
 /// The audience tests configure.
 pub const AUDIENCE: &str = "https://relay.example";

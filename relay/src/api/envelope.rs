@@ -1,9 +1,9 @@
 //! The envelope of relay answers: `data`, `errors` or both, always at HTTP 200. Handlers return [`Envelope`] or an
-//! [`ErrorEntry`]; both become bytes here and leave an [`Outcome`] beside the response for logs and metrics.
+//! [`ErrorEntry`]; both become an [`Answer`] here, which is a response and its [`Outcome`] for logs and metrics.
 
-use axum::body::Body;
-use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
+use http_body_util::Full;
 use serde::Serialize;
 
 use crate::error::{ErrorEntry, Severity};
@@ -30,13 +30,40 @@ impl<T> Envelope<T> {
     }
 }
 
-/// What became of a request: an extension of its response.
+/// A response whose body is whole.
+pub type Response = http::Response<Full<Bytes>>;
+
+/// What an endpoint answers.
+#[derive(Debug)]
+pub struct Answer {
+    /// What is sent.
+    pub response: Response,
+    /// What it comes to.
+    pub outcome: Outcome,
+}
+
+/// A refusal is an answer too.
+impl<T: Into<Self>, E: Into<Self>> From<Result<T, E>> for Answer {
+    fn from(result: Result<T, E>) -> Self {
+        result.map_or_else(Into::into, Into::into)
+    }
+}
+
+/// What became of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outcome {
     /// How complete the answer is.
     pub kind: OutcomeKind,
     /// The code of the first, and of the worst, entry of `errors`.
     pub error_code: Option<&'static str>,
+}
+
+impl Outcome {
+    /// An answer of this kind without entries in `errors`.
+    #[must_use]
+    pub const fn of(kind: OutcomeKind) -> Self {
+        Self { kind, error_code: None }
+    }
 }
 
 /// How complete an answer is.
@@ -48,8 +75,12 @@ pub enum OutcomeKind {
     Warning,
     /// Parts are missing.
     Partial,
-    /// There is none.
+    /// There is none, as `errors` says.
     Error,
+    /// There is none, as the HTTP status says.
+    Refused,
+    /// There is none, because the caller went away.
+    Cancelled,
 }
 
 impl OutcomeKind {
@@ -61,44 +92,40 @@ impl OutcomeKind {
             Self::Warning => "warning",
             Self::Partial => "partial",
             Self::Error => "error",
+            Self::Refused => "refused",
+            Self::Cancelled => "cancelled",
         }
     }
 }
 
-impl<T: Serialize> IntoResponse for Envelope<T> {
-    fn into_response(self) -> Response {
-        let worst = self.errors.iter().find(|entry| entry.severity != Severity::Warning);
-        let kind = match (worst, &self.data) {
-            (None, _) if self.errors.is_empty() => OutcomeKind::Ok,
+impl<T: Serialize> From<Envelope<T>> for Answer {
+    fn from(envelope: Envelope<T>) -> Self {
+        let worst = envelope.errors.iter().find(|entry| entry.severity != Severity::Warning);
+        let kind = match (worst, &envelope.data) {
+            (None, _) if envelope.errors.is_empty() => OutcomeKind::Ok,
             (None, _) => OutcomeKind::Warning,
             (Some(_), Some(_)) => OutcomeKind::Partial,
             (Some(_), None) => OutcomeKind::Error,
         };
-        let error_code = worst.or(self.errors.first()).map(|entry| entry.code);
-        answer(&self, Outcome { kind, error_code })
+        let error_code = worst.or(envelope.errors.first()).map(|entry| entry.code);
+        Self { response: json(StatusCode::OK, &envelope), outcome: Outcome { kind, error_code } }
     }
 }
 
-impl IntoResponse for ErrorEntry {
-    fn into_response(self) -> Response {
+impl From<ErrorEntry> for Answer {
+    fn from(entry: ErrorEntry) -> Self {
         #[derive(Serialize)]
         struct Refused {
             errors: [ErrorEntry; 1],
         }
-        let outcome = Outcome { kind: OutcomeKind::Error, error_code: Some(self.code) };
-        answer(&Refused { errors: [self] }, outcome)
+        let outcome = Outcome { kind: OutcomeKind::Error, error_code: Some(entry.code) };
+        Self { response: json(StatusCode::OK, &Refused { errors: [entry] }), outcome }
     }
-}
-
-fn answer(document: &impl Serialize, outcome: Outcome) -> Response {
-    let mut response = json(StatusCode::OK, document);
-    response.extensions_mut().insert(outcome);
-    response
 }
 
 /// A JSON response in the canonical form.
 pub(super) fn json(status: StatusCode, document: &(impl Serialize + ?Sized)) -> Response {
-    let mut response = Response::new(Body::from(to_canonical(document)));
+    let mut response = Response::new(Full::new(to_canonical(document)));
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
@@ -106,8 +133,6 @@ pub(super) fn json(status: StatusCode, document: &(impl Serialize + ?Sized)) -> 
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
     use super::*;
     use crate::api::tests::text_of;
     use crate::error::code;
@@ -116,11 +141,10 @@ mod tests {
         ErrorEntry { code, message: "Why.".to_owned(), severity }
     }
 
-    async fn parts(answer: impl IntoResponse) -> (String, Outcome) {
-        let response = answer.into_response();
+    async fn parts(answer: impl Into<Answer>) -> (String, Outcome) {
+        let Answer { response, outcome } = answer.into();
         assert_eq!(response.status(), StatusCode::OK);
         assert_eq!(response.headers()["content-type"], "application/json");
-        let outcome = *response.extensions().get::<Outcome>().unwrap();
         (text_of(response).await, outcome)
     }
 

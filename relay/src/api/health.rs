@@ -1,9 +1,7 @@
 //! `POST /health`: whether this caller's token and OTX key work, found out by asking OTX. The body is ignored.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::State;
 use http::HeaderMap;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -54,9 +52,9 @@ struct Bucket {
 /// # Errors
 /// 503 when too many requests are under way; `authorization error` when the token or its OTX key is refused, `too many
 /// requests` when OTX throttles the key, `oops` with the reason when OTX is down or slow.
-pub async fn health(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Envelope<Health>, Refusal> {
+pub async fn health(app: &App, headers: &HeaderMap) -> Result<Envelope<Health>, Refusal> {
     let _slot = app.admit()?;
-    let caller = app.authenticate(&headers).await.map_err(ErrorEntry::from)?;
+    let caller = app.authenticate(headers).await.map_err(ErrorEntry::from)?;
     let health = app.otx.health(&caller.key).await.map_err(|failure| failure.entry())?;
     let quotas = (app.config.answers == Answers::Rich).then(|| Quotas::new(&health, Timestamp::now()));
     Ok(Envelope::of(Health { quotas, status: "ok" }))

@@ -3,11 +3,10 @@
 
 use std::borrow::Cow;
 
-use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 
-use super::envelope::json;
+use super::envelope::{Answer, Outcome, OutcomeKind, json};
 use crate::error::ErrorEntry;
 
 /// A response with a status of 4xx or 5xx.
@@ -63,20 +62,20 @@ impl HttpError {
     }
 }
 
-impl IntoResponse for HttpError {
-    fn into_response(self) -> Response {
+impl From<HttpError> for Answer {
+    fn from(error: HttpError) -> Self {
         #[derive(Serialize)]
         struct Body<'a> {
             code: u16,
             message: &'a str,
             reason: &'a str,
         }
-        let Self { status, message, reason } = self;
+        let HttpError { status, message, reason } = error;
         let mut response = json(status, &Body { code: status.as_u16(), message: &message, reason });
         if status == StatusCode::SERVICE_UNAVAILABLE {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
-        response
+        Self { response, outcome: Outcome::of(OutcomeKind::Refused) }
     }
 }
 
@@ -101,11 +100,11 @@ impl From<ErrorEntry> for Refusal {
     }
 }
 
-impl IntoResponse for Refusal {
-    fn into_response(self) -> Response {
-        match self {
-            Self::Http(error) => error.into_response(),
-            Self::Relay(entry) => entry.into_response(),
+impl From<Refusal> for Answer {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Http(error) => error.into(),
+            Refusal::Relay(entry) => entry.into(),
         }
     }
 }
@@ -117,7 +116,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_body_has_code_message_and_reason() {
-        let response = HttpError::method_not_allowed().into_response();
+        let response = Answer::from(HttpError::method_not_allowed()).response;
         assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
         assert_eq!(response.headers()["content-type"], "application/json");
         assert_eq!(response.headers().get("retry-after"), None);
@@ -130,7 +129,7 @@ mod tests {
 
     #[test]
     fn overload_says_when_to_come_back() {
-        let response = HttpError::overloaded().into_response();
+        let response = Answer::from(HttpError::overloaded()).response;
         assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(response.headers()["retry-after"], "1");
     }

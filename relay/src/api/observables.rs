@@ -1,41 +1,48 @@
-//! The observables of a request, read from its body within the limits on size, time and number. A body that cannot be
-//! taken is refused by HTTP status (413, 408, 415, 400), one that is no payload inside the envelope.
+//! The observables of a request, read from its body within the limits on size, time and number, and on what all
+//! requests hold together. A body that cannot be taken is refused by HTTP status (413, 408, 415, 400, 503), one that
+//! is no payload inside the envelope.
 
-use std::sync::Arc;
+use std::pin::pin;
 
-use axum::body::Body;
-use axum::extract::{FromRequest, Request};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
+use hyper::body::Body;
+use tokio::sync::SemaphorePermit;
 
 use super::http_error::{HttpError, Refusal};
 use super::payload;
 use crate::app::App;
 use crate::config::Limits;
 use crate::observable::RawObservable;
-use crate::router::access::ObservableCount;
 
-/// The payload of the endpoints that take observables.
+/// Bytes of a body that take none of the room which bodies share, so that ordinary requests never lack it.
+const SMALL_BODY: usize = 16 << 10;
+
+/// The payload of the endpoints that take observables, and the room it takes.
 #[derive(Debug)]
-pub struct Observables(pub Vec<RawObservable>);
+pub struct Observables<'a> {
+    /// As they were sent.
+    pub list: Vec<RawObservable>,
+    /// Given back when the request is over.
+    pub room: Option<SemaphorePermit<'a>>,
+}
 
-impl FromRequest<Arc<App>> for Observables {
-    type Rejection = Refusal;
-
-    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Refusal> {
+impl<'a> Observables<'a> {
+    /// Reads the body of a request.
+    ///
+    /// # Errors
+    /// [`Refusal`], as the module says.
+    pub async fn receive(app: &'a App, headers: &HeaderMap, body: impl Body<Data = Bytes>) -> Result<Self, Refusal> {
         let limits = &app.config.limits;
-        let (head, body) = request.into_parts();
-        let body = receive(&head.headers, body, limits).await?;
-        let observables = payload::read(&body, limits.observables)?;
-        if let Some(count) = head.extensions.get::<ObservableCount>() {
-            count.set(observables.len());
-        }
-        Ok(Self(observables))
+        check_headers(headers, limits)?;
+        let received = tokio::time::timeout(limits.body_timeout, receive(app, body)).await;
+        let (body, room) = received.unwrap_or_else(|_| Err(too_slow(limits)))?;
+        Ok(Self { list: payload::read(&body, limits.observables)?, room })
     }
 }
 
-async fn receive(headers: &HeaderMap, body: Body, limits: &Limits) -> Result<Bytes, HttpError> {
+fn check_headers(headers: &HeaderMap, limits: &Limits) -> Result<(), HttpError> {
     if headers.get(header::CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {
         return Err(HttpError::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -47,21 +54,33 @@ async fn receive(headers: &HeaderMap, body: Body, limits: &Limits) -> Result<Byt
     if declared.is_some_and(|length| usize::try_from(length).map_or(true, |length| length > limits.body_bytes)) {
         return Err(too_large(limits));
     }
-    let whole = Limited::new(body, limits.body_bytes).collect();
-    match tokio::time::timeout(limits.body_timeout, whole).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large(limits)),
-        Ok(Err(_)) => Err(HttpError::new(
-            StatusCode::BAD_REQUEST,
-            "threatrelay.BrokenBody",
-            "The request body ended early or was not framed as its headers say.",
-        )),
-        Err(_) => Err(HttpError::new(
-            StatusCode::REQUEST_TIMEOUT,
-            "threatrelay.SlowBody",
-            format!("The request body did not arrive within {} seconds.", limits.body_timeout.as_secs_f32()),
-        )),
+    Ok(())
+}
+
+/// The whole body, with the room taken for it.
+async fn receive(
+    app: &App,
+    body: impl Body<Data = Bytes>,
+) -> Result<(Vec<u8>, Option<SemaphorePermit<'_>>), HttpError> {
+    let limits = &app.config.limits;
+    let mut body = pin!(body);
+    let (mut received, mut room) = (Vec::new(), None);
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|_| broken())?.into_data() else { continue };
+        let length = received.len() + data.len();
+        if length > limits.body_bytes {
+            return Err(too_large(limits));
+        }
+        if length > SMALL_BODY {
+            let more = app.room_for_body(data.len().min(length - SMALL_BODY))?;
+            match &mut room {
+                None => room = Some(more),
+                Some(room) => room.merge(more),
+            }
+        }
+        received.extend_from_slice(&data);
     }
+    Ok((received, room))
 }
 
 fn too_large(limits: &Limits) -> HttpError {
@@ -69,5 +88,21 @@ fn too_large(limits: &Limits) -> HttpError {
         StatusCode::PAYLOAD_TOO_LARGE,
         "threatrelay.LargeBody",
         format!("The request body is larger than {} bytes.", limits.body_bytes),
+    )
+}
+
+fn too_slow(limits: &Limits) -> HttpError {
+    HttpError::new(
+        StatusCode::REQUEST_TIMEOUT,
+        "threatrelay.SlowBody",
+        format!("The request body did not arrive within {} seconds.", limits.body_timeout.as_secs_f32()),
+    )
+}
+
+fn broken() -> HttpError {
+    HttpError::new(
+        StatusCode::BAD_REQUEST,
+        "threatrelay.BrokenBody",
+        "The request body ended early or was not framed as its headers say.",
     )
 }

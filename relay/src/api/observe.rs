@@ -1,19 +1,13 @@
 //! `POST /observe/observables`: what OTX knows of each observable, as CTIM documents. The payload is judged before the
 //! token; what could not be asked stands in `errors` beside what was found.
 
-use std::sync::Arc;
-
-use axum::Extension;
-use axum::extract::State;
-use axum::response::{IntoResponse, Response};
 use http::HeaderMap;
 
-use super::envelope::Envelope;
+use super::envelope::{Answer, Envelope};
 use super::http_error::Refusal;
-use super::observables::Observables;
 use crate::app::App;
 use crate::error::{ErrorEntry, Severity};
-use crate::observable::Observable;
+use crate::observable::{Observable, RawObservable};
 use crate::trace::TraceId;
 use crate::{mapping, otx};
 
@@ -22,13 +16,13 @@ use crate::{mapping, otx};
 /// # Errors
 /// 503 when too many requests are under way, `authorization error` when the token or its OTX key is refused.
 pub async fn observe(
-    State(app): State<Arc<App>>,
-    Extension(trace): Extension<TraceId>,
-    headers: HeaderMap,
-    Observables(observables): Observables,
-) -> Result<Response, Refusal> {
+    app: &App,
+    trace: TraceId,
+    headers: &HeaderMap,
+    observables: Vec<RawObservable>,
+) -> Result<Answer, Refusal> {
     let _slot = app.admit()?;
-    let caller = app.authenticate(&headers).await.map_err(ErrorEntry::from)?;
+    let caller = app.authenticate(headers).await.map_err(ErrorEntry::from)?;
     let observables = Observable::distinct(observables);
     let lookups = app.otx.lookup(&caller.key, observables).await.map_err(|failure| failure.entry())?;
     let bundle = mapping::bundle(&lookups, caller.entities_limit, &app.config.otx.web_url);
@@ -36,5 +30,5 @@ pub async fn observe(
     // As in the original, an empty bundle says "nothing known" only where nothing failed.
     let failed = errors.iter().any(|entry| entry.severity != Severity::Warning);
     let data = (!failed || !bundle.is_empty()).then_some(bundle);
-    Ok(Envelope::with_errors(data, errors).into_response())
+    Ok(Envelope::with_errors(data, errors).into())
 }

@@ -1,16 +1,12 @@
 //! `POST /refer/observables`: for each observable of a supported type a link to its page on OTX. Pure text work, no
 //! token and no call to OTX; unsupported types are left out, and an observable sent twice is answered once.
 
-use std::sync::Arc;
-
-use axum::extract::State;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 
 use super::envelope::Envelope;
-use super::observables::Observables;
 use crate::app::App;
-use crate::observable::{Observable, ObservableType};
+use crate::observable::{Observable, ObservableType, RawObservable};
 
 /// What Python's `quote(value, safe='')` escapes.
 const IN_ID: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -28,7 +24,7 @@ pub struct Reference {
 }
 
 /// Answers `POST /refer/observables`.
-pub async fn refer(State(app): State<Arc<App>>, Observables(observables): Observables) -> Envelope<Vec<Reference>> {
+pub fn refer(app: &App, observables: Vec<RawObservable>) -> Envelope<Vec<Reference>> {
     let site = app.config.otx.web_url.as_str().trim_end_matches('/');
     let observables = Observable::distinct(observables);
     Envelope::of(observables.iter().map(|observable| reference(observable, site)).collect())

@@ -3,23 +3,23 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::response::Response;
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;
-use tower::ServiceExt;
 
+use super::envelope::Response;
 use crate::app::{App, fixture};
 use crate::json::is_canonical;
 use crate::router;
 
 /// The body of a response.
-pub(crate) async fn text_of(response: Response) -> String {
-    let body = response.into_body().collect().await.unwrap().to_bytes();
+pub(crate) async fn text_of<B: hyper::body::Body<Data = bytes::Bytes>>(response: http::Response<B>) -> String {
+    let Ok(body) = response.into_body().collect().await else { unreachable!("a body that breaks off") };
+    let body = body.to_bytes();
     String::from_utf8(body.to_vec()).unwrap()
 }
 
 async fn send(app: &Arc<App>, request: http::request::Builder, body: impl Into<Body>) -> Response {
-    router::relay(app.clone()).oneshot(request.body(body.into()).unwrap()).await.unwrap()
+    router::answer(app, request.body(body.into()).unwrap()).await
 }
 
 async fn post(app: &Arc<App>, path: &str, body: impl Into<Body>) -> Response {
@@ -181,4 +181,22 @@ async fn no_room_is_a_quick_503_for_the_endpoints_that_wait_for_others() {
     assert_eq!(post(&app, "/refer/observables", "[]").await.status(), StatusCode::OK);
     drop(under_way);
     assert_eq!(post(&app, "/health", "").await.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn large_bodies_beyond_the_room_they_share_are_a_quick_503_and_small_ones_are_not() {
+    let mut config = fixture::config();
+    config.limits.body_bytes = 16 << 20;
+    let app = fixture::relay(config);
+    let held = app.room_for_body((16 << 20) - 1000).unwrap();
+    let blanks = |count: usize| "[".to_owned() + &" ".repeat(count - 2) + "]";
+    assert_eq!(post(&app, "/refer/observables", blanks((16 << 10) + 1000)).await.status(), StatusCode::OK);
+    for path in ["/refer/observables", "/observe/observables"] {
+        let response = post(&app, path, blanks((16 << 10) + 1001)).await;
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE, "{path}");
+        assert_eq!(response.headers()["retry-after"], "1");
+    }
+    drop(held);
+    assert_eq!(post(&app, "/refer/observables", blanks(16 << 20)).await.status(), StatusCode::OK);
+    assert_eq!(post(&app, "/refer/observables", blanks(16 << 20)).await.status(), StatusCode::OK);
 }

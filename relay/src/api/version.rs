@@ -1,19 +1,19 @@
 //! `POST /version`: the version of this relay, without an envelope. Needs no token, reads no body, cannot fail.
 
-use axum::response::Response;
 use http::StatusCode;
 use serde::Serialize;
 
-use super::envelope::json;
+use super::envelope::{Answer, Outcome, OutcomeKind, json};
 
 /// The version that `/version`, `threatrelay version` and the build-info metric tell.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Answers `POST /version`.
-pub async fn version() -> Response {
+#[must_use]
+pub fn version() -> Answer {
     #[derive(Serialize)]
     struct Document {
         version: &'static str,
     }
-    json(StatusCode::OK, &Document { version: VERSION })
+    Answer { response: json(StatusCode::OK, &Document { version: VERSION }), outcome: Outcome::of(OutcomeKind::Ok) }
 }

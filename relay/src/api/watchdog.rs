@@ -10,7 +10,7 @@ use crate::error::{ErrorEntry, code};
 ///
 /// # Errors
 /// `health check failed` without the header.
-pub async fn watchdog(headers: HeaderMap) -> Result<Envelope<String>, ErrorEntry> {
+pub fn watchdog(headers: &HeaderMap) -> Result<Envelope<String>, ErrorEntry> {
     let sent =
         headers.get("health-check").ok_or_else(|| ErrorEntry::fatal(code::HEALTH_CHECK, "Invalid Health Check"))?;
     // Header bytes are Latin-1 to the original's server.

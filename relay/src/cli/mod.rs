@@ -17,6 +17,7 @@ use crate::api::version::VERSION;
 use crate::config::{Errors, Loaded, load, process_environment};
 use crate::demo;
 use crate::json::python_dumps;
+use crate::telemetry;
 
 /// Exit code of a command that failed. 2, for wrong usage, is clap's; 78 is [`config::EX_CONFIG`].
 const FAILURE: u8 = 1;
@@ -106,19 +107,21 @@ pub fn run() -> ExitCode {
             return ExitCode::from(u8::try_from(refusal.exit_code()).unwrap_or(FAILURE));
         }
     };
-    match cli.command {
+    let exit_code = match cli.command {
         Command::Serve(file) => match file.load() {
             Ok(loaded) => serve::run(loaded),
             refused => say(&config::validate(&refused)),
         },
         Command::Demo(args) => match demo::run(&args) {
             Ok(()) => ExitCode::SUCCESS,
-            Err(error) => fail(error),
+            Err(error) => fail(error, FAILURE),
         },
         Command::Config(ConfigCommand::Print { file, output }) => say(&config::print(&file.load(), output)),
         Command::Config(ConfigCommand::Validate(file)) => say(&config::validate(&file.load())),
         Command::Version { output } => say(&version(output)),
-    }
+    };
+    telemetry::flush();
+    exit_code
 }
 
 fn version(output: VersionOutput) -> Outcome {
@@ -142,10 +145,11 @@ fn say(outcome: &Outcome) -> ExitCode {
     ExitCode::from(outcome.exit_code)
 }
 
-/// Says in one line why a command failed.
-fn fail(reason: impl Display) -> ExitCode {
+/// Says in one line why a command failed, after all that it logged.
+fn fail(reason: impl Display, exit_code: u8) -> ExitCode {
+    telemetry::flush();
     let _ = writeln!(stderr(), "error: {reason}");
-    ExitCode::from(FAILURE)
+    ExitCode::from(exit_code)
 }
 
 #[cfg(test)]

@@ -8,11 +8,12 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::fail;
+use super::config::EX_CONFIG;
+use super::{FAILURE, fail};
 use crate::app::{App, StartError};
 use crate::config::{Config, Loaded};
 use crate::server::{BindError, Server};
-use crate::telemetry::{self, AlreadyInstalled, LogLevel};
+use crate::telemetry::{self, InstallError, LogLevel};
 
 pub(super) const AFTER_HELP: &str = "\
 Examples:
@@ -25,7 +26,7 @@ Every setting can stand in the file or in the environment: see `threatrelay conf
 #[derive(Debug, thiserror::Error)]
 enum ServeError {
     #[error(transparent)]
-    Log(#[from] AlreadyInstalled),
+    Log(#[from] InstallError),
     #[error("the runtime or its signal handlers could not be set up: {0}")]
     System(#[from] io::Error),
     #[error(transparent)]
@@ -40,7 +41,9 @@ enum ServeError {
 pub(super) fn run(loaded: Loaded) -> ExitCode {
     match start(loaded) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(error),
+        // A file that the settings name is a part of them.
+        Err(error @ ServeError::Start(_)) => fail(error, EX_CONFIG),
+        Err(error) => fail(error, FAILURE),
     }
 }
 

@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use http::HeaderValue;
 use jiff::SignedDuration;
-use tracing_subscriber::EnvFilter;
 use url::Url;
+
+use crate::telemetry;
 
 /// The allowed form of a setting. Its `Display` is the phrase documentation and error lines use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,7 +140,7 @@ impl Form {
             Self::Header => HeaderValue::from_str(text)
                 .map(Value::Header)
                 .map_err(|_| "has characters that cannot be sent in a header".to_owned()),
-            Self::Filter => match EnvFilter::builder().parse(text) {
+            Self::Filter => match telemetry::filter(text) {
                 Ok(_) => Ok(Value::Filter(text.to_owned())),
                 Err(error) => Err(format!("{} is no log filter: {error}", quoted(text))),
             },

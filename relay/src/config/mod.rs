@@ -230,6 +230,8 @@ pub struct Limits {
     pub header_timeout: Duration,
     /// Time to send the request body.
     pub body_timeout: Duration,
+    /// Time between two requests of a connection.
+    pub idle_timeout: Duration,
 }
 
 /// How a stop goes.

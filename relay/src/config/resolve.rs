@@ -238,6 +238,7 @@ impl Values {
                 concurrent_requests: self.get("limits.concurrentRequests")?,
                 header_timeout: self.get("limits.headerTimeout")?,
                 body_timeout: self.get("limits.bodyTimeout")?,
+                idle_timeout: self.get("limits.idleTimeout")?,
             },
             shutdown: Shutdown { lame_duck: self.get("shutdown.lameDuck")?, drain: self.get("shutdown.drain")? },
             log: Log {

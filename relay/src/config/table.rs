@@ -124,8 +124,10 @@ pub const SETTINGS: &[Setting] = &[
     row("limits.observables", "1000", count(1, 100_000), "Observables in one request."),
     row("limits.connections", "1024", count(1, 1_000_000), "Connections open at once."),
     row("limits.concurrentRequests", "256", count(1, 1_000_000), "Requests under way at once."),
-    row("limits.headerTimeout", "10s", up_to(5 * MINUTE), "Time to send the headers of a request."),
+    row("limits.headerTimeout", "10s", up_to(5 * MINUTE), "Time to send the headers of a request, from its first byte on."),
     row("limits.bodyTimeout", "15s", up_to(10 * MINUTE), "Time to send the body of a request."),
+    row("limits.idleTimeout", "75s", up_to(HOUR),
+        "Time that a connection may be silent between two requests; longer than the proxy in front keeps idle connections."),
 
     row("shutdown.lameDuck", "5s", Form::Duration { zero: true, max: 5 * MINUTE },
         "Time between not being ready and not accepting any more connections."),

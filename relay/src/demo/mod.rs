@@ -21,7 +21,7 @@ pub use self::stage::StageError;
 use self::stage::Stage;
 use self::tour::Tour;
 use crate::config::{Log, LogFormat};
-use crate::telemetry::{self, AlreadyInstalled};
+use crate::telemetry::{self, InstallError};
 
 /// What a demo is made of.
 #[derive(Clone, Debug, clap::Args)]
@@ -45,7 +45,7 @@ pub struct Args {
 pub enum DemoError {
     /// The process has a log already.
     #[error(transparent)]
-    Log(#[from] AlreadyInstalled),
+    Log(#[from] InstallError),
     /// The runtime could not be set up, or nothing could be printed.
     #[error("the demo cannot run: {0}")]
     System(#[from] io::Error),

@@ -9,7 +9,7 @@ use super::lenient::{self, Keys, List, Number, Object, Text};
 use super::surrogates;
 
 /// OTX lists 50 pulses at most; `pulse_info.count` then says 50, which means "50 or more" (measured 2026-08).
-pub const PULSE_CAP: usize = 50;
+const PULSE_CAP: usize = 50;
 
 /// No answer of OTX lists more pulses than this; what a hostile one adds is not kept.
 const PULSES_KEPT: usize = 1000;

@@ -1,21 +1,26 @@
 //! One listener: accepts up to the connection limit (more wait in the backlog, nobody is dropped), serves HTTP/1.1
 //! on each connection and ends them in order. A failing `accept` costs a pause, a failing connection itself.
 
+use std::convert::Infallible;
 use std::io::{self, ErrorKind};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use bytes::Bytes;
+use http::{Request, Response};
+use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
+use hyper::service::{Service, service_fn};
+use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::patience::{Patience, Watched};
 use crate::config::Limits;
 
 /// Pause after an `accept` that failed for want of something, file descriptors above all.
@@ -28,32 +33,47 @@ const SMALLEST_BUFFER: usize = 8192;
 /// A listener at work. Dropping it cuts every connection.
 pub(super) struct Listening {
     stop: CancellationToken,
-    accepting: AbortOnDropHandle<Connections>,
-}
-
-#[derive(Default)]
-struct Connections {
-    graceful: GracefulShutdown,
-    tasks: JoinSet<()>,
+    accepting: AbortOnDropHandle<JoinSet<()>>,
 }
 
 impl Listening {
-    /// Begins to accept.
-    pub(super) fn start(listener: TcpListener, router: Router, limits: &Limits) -> Self {
+    /// Begins to accept. `answer` has an answer for every request.
+    pub(super) fn start<A, F, B>(listener: TcpListener, answer: A, limits: &Limits) -> Self
+    where
+        A: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
+        F: Future<Output = Response<B>> + Send + 'static,
+        B: Body<Data = Bytes, Error: Into<axum::BoxError>> + Send + 'static,
+    {
         let stop = CancellationToken::new();
-        let http = http(limits);
-        let room = Arc::new(Semaphore::new(limits.connections));
-        let accepting = tokio::spawn(accept(listener, router, http, room, stop.clone()));
+        let (http, limits, stopped) = (http(limits), limits.clone(), stop.clone());
+        let accepting = tokio::spawn(async move {
+            let mut connections = JoinSet::new();
+            let room = Arc::new(Semaphore::new(limits.connections));
+            while let Some(accepted) = stopped.run_until_cancelled(next(&listener, &room)).await {
+                let Ok((stream, place)) = accepted else { continue };
+                let patience = Arc::new(Patience::new(limits.header_timeout, limits.idle_timeout));
+                let stream = TokioIo::new(Watched { stream, patience: patience.clone() });
+                let connection = http.serve_connection(stream, noted(answer.clone(), patience.clone()));
+                let stopped = stopped.child_token();
+                connections.spawn(async move {
+                    serve(connection, &patience, &stopped).await;
+                    drop(place);
+                });
+                while connections.try_join_next().is_some() {}
+            }
+            connections
+        });
         Self { stop, accepting: AbortOnDropHandle::new(accepting) }
     }
 
     /// Accepts no more, closes idle connections, and cuts requests that are under way longer than `drain`.
     pub(super) async fn end(self, drain: Duration) {
         self.stop.cancel();
-        let Ok(Connections { graceful, tasks }) = self.accepting.await else { return };
-        if tokio::time::timeout(drain, graceful.shutdown()).await.is_err() {
+        let Ok(mut connections) = self.accepting.await else { return };
+        let all = async { while connections.join_next().await.is_some() {} };
+        if timeout(drain, all).await.is_err() {
             tracing::warn!(
-                connections = tasks.len(),
+                connections = connections.len(),
                 "connections cut: their requests took longer than the drain time"
             );
         }
@@ -65,35 +85,67 @@ impl Listening {
 fn http(limits: &Limits) -> http1::Builder {
     let head = limits.uri_bytes + limits.header_bytes + 4 * limits.header_count + 1024;
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(limits.header_timeout).max_buf_size(head.max(SMALLEST_BUFFER));
+    http.max_buf_size(head.max(SMALLEST_BUFFER));
     if limits.header_count > CHEAP_HEADERS {
         http.max_headers(limits.header_count);
     }
     http
 }
 
-async fn accept(
-    listener: TcpListener,
-    router: Router,
-    http: http1::Builder,
-    room: Arc<Semaphore>,
-    stop: CancellationToken,
-) -> Connections {
-    let mut connections = Connections::default();
-    let service = TowerToHyperService::new(router);
-    while let Some(accepted) = stop.run_until_cancelled(next(&listener, &room)).await {
-        let Ok((stream, place)) = accepted else { continue };
-        let connection = http.serve_connection(TokioIo::new(stream), service.clone());
-        let connection = connections.graceful.watch(connection);
-        connections.tasks.spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "connection ended");
+/// `answer` for the requests of one connection, as hyper takes it.
+fn noted<F, B>(
+    answer: impl Fn(Request<Incoming>) -> F,
+    patience: Arc<Patience>,
+) -> impl Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send>
+where
+    F: Future<Output = Response<B>> + Send,
+    B: Body,
+{
+    service_fn(move |request| {
+        patience.request_begins();
+        let (answer, patience) = (answer(request), patience.clone());
+        async move {
+            let answer = answer.await;
+            patience.request_ends();
+            Ok(answer)
+        }
+    })
+}
+
+/// Serves a connection to its end, or that of the patience with it.
+async fn serve<S, B>(
+    connection: http1::Connection<TokioIo<Watched>, S>,
+    patience: &Patience,
+    stopped: &CancellationToken,
+) where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+    B: Body<Data = Bytes, Error: Into<axum::BoxError>> + 'static,
+{
+    let mut connection = pin!(connection);
+    let mut look = pin!(sleep_until(Instant::now()));
+    let mut is_stopping = false;
+    loop {
+        tokio::select! {
+            biased;
+            ended = connection.as_mut() => {
+                if let Err(error) = ended {
+                    tracing::debug!(%error, "connection ended");
+                }
+                return;
             }
-            drop(place);
-        });
-        while connections.tasks.try_join_next().is_some() {}
+            () = stopped.cancelled(), if !is_stopping => {
+                is_stopping = true;
+                connection.as_mut().graceful_shutdown();
+            }
+            () = look.as_mut() => match patience.next_look() {
+                Some(next) => look.as_mut().reset(next),
+                None => {
+                    tracing::debug!("connection closed: the caller was silent for too long");
+                    return;
+                }
+            },
+        }
     }
-    connections
 }
 
 /// The next connection, with its place among those open at once.

@@ -3,8 +3,8 @@
 use std::future::{Future, pending};
 use std::io;
 
-use axum::Router;
-use axum::routing::get;
+use bytes::Bytes;
+use http_body_util::Full;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, oneshot};
@@ -117,10 +117,40 @@ async fn callers_may_connect_before_the_relay_runs() {
 async fn headers_that_do_not_arrive_in_time_end_the_connection() {
     let running = run(|config| config.limits.header_timeout = Duration::from_millis(50)).await;
     assert_eq!(rest(connect(running.relay, "POST /version HTTP/1.1\r\nHost:").await).await, "");
-    // So does silence between two requests.
+    let mut kept = connect(running.relay, VERSION).await;
+    assert_eq!(status(&answer(&mut kept).await), 200);
+    kept.write_all(b"P").await.unwrap();
+    assert_eq!(rest(kept).await, "");
+}
+
+#[tokio::test]
+async fn a_kept_connection_outlives_the_header_time() {
+    let running = run(|config| config.limits.header_timeout = Duration::from_millis(50)).await;
+    let (mut kept, mut fresh) = (connect(running.relay, VERSION).await, connect(running.relay, "").await);
+    assert_eq!(status(&answer(&mut kept).await), 200);
+    // This one's end shows that the header time has passed for the others too.
+    assert_eq!(rest(connect(running.relay, "POST").await).await, "");
+    for stream in [&mut kept, &mut fresh] {
+        stream.write_all(VERSION.as_bytes()).await.unwrap();
+        assert_eq!(status(&answer(stream).await), 200);
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_is_silent_for_the_idle_time_is_closed() {
+    let running = run(|config| config.limits.idle_timeout = Duration::from_millis(50)).await;
     let mut kept = connect(running.relay, VERSION).await;
     assert_eq!(status(&answer(&mut kept).await), 200);
     assert_eq!(rest(kept).await, "");
+    assert_eq!(rest(connect(running.relay, "").await).await, "");
+}
+
+#[tokio::test]
+async fn the_head_alone_is_sent_when_it_is_asked_for() {
+    let running = run(|_| ()).await;
+    let answer = ask(running.relay, "HEAD /watchdog").await;
+    assert_eq!(status(&answer), 200);
+    assert!(answer.contains("content-length: 92\r\n") && answer.ends_with("\r\n\r\n"), "{answer}");
 }
 
 #[tokio::test]
@@ -209,17 +239,20 @@ async fn during_the_lame_duck_time_new_and_old_connections_are_served_and_ended(
 /// A listener with one route that answers only when told to.
 async fn slow() -> (SocketAddr, Listening, Arc<Notify>, Arc<Notify>) {
     let (begun, may_end) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-    let handler = {
+    let answer = {
         let (begun, may_end) = (begun.clone(), may_end.clone());
-        async move || {
-            begun.notify_one();
-            may_end.notified().await;
-            "{}\n"
+        move |_: Request<Incoming>| {
+            let (begun, may_end) = (begun.clone(), may_end.clone());
+            async move {
+                begun.notify_one();
+                may_end.notified().await;
+                http::Response::new(Full::new(Bytes::from_static(b"{}\n")))
+            }
         }
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let listening = Listening::start(listener, Router::new().route("/slow", get(handler)), &fixture::config().limits);
+    let listening = Listening::start(listener, answer, &fixture::config().limits);
     (address, listening, begun, may_end)
 }
 

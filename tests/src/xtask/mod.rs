@@ -3,6 +3,7 @@
 
 mod bench;
 mod cluster;
+mod docs;
 mod install;
 mod suites;
 mod test;
@@ -20,6 +21,8 @@ enum Xtask {
     Test(test::Test),
     /// Measure the relay beside its references and write docs/benchmarks.md.
     Bench(bench::Bench),
+    /// Write the documents that are made from the programs: docs/configuration.md.
+    Docs,
     /// A real Kubernetes for tests and to play with.
     #[command(subcommand)]
     Cluster(cluster::Cluster),
@@ -31,6 +34,7 @@ pub fn main() -> ExitCode {
     let done = match Xtask::parse() {
         Xtask::Test(arguments) => test::run(&arguments),
         Xtask::Bench(arguments) => bench::run(&arguments),
+        Xtask::Docs => docs::run(),
         Xtask::Cluster(arguments) => cluster::run(arguments),
     };
     match done {

@@ -60,7 +60,9 @@ impl Suites {
             return Err("the build failed".into());
         }
         let ignored = self.ignored()?;
+        let relay = std::env::current_exe()?.with_file_name("threatrelay");
         let mut nextest = Command::new("cargo")
+            .env("THREATRELAY_BINARY", relay)
             .args([
                 "nextest",
                 "run",

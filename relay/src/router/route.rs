@@ -1,0 +1,75 @@
+//! The routes of the relay listener. Paths with doubled or trailing slashes mean the same as without, as they did for
+//! the original behind its server; any other path has no route.
+
+use std::borrow::Cow;
+
+/// A path that has an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Route {
+    Health,
+    Observe,
+    Refer,
+    Version,
+    Watchdog,
+}
+
+impl Route {
+    pub(super) const ALL: [Self; 5] = [Self::Health, Self::Observe, Self::Refer, Self::Version, Self::Watchdog];
+
+    /// The route of a request's path.
+    pub(super) fn of(path: &str) -> Option<Self> {
+        let path = tidied(path);
+        Self::ALL.into_iter().find(|route| route.path() == path)
+    }
+
+    /// Its path, as it stands in logs and metrics.
+    pub(super) const fn path(self) -> &'static str {
+        match self {
+            Self::Health => "/health",
+            Self::Observe => "/observe/observables",
+            Self::Refer => "/refer/observables",
+            Self::Version => "/version",
+            Self::Watchdog => "/watchdog",
+        }
+    }
+
+    /// Its methods, as `OPTIONS` lists them.
+    pub(super) const fn methods(self) -> &'static str {
+        match self {
+            Self::Watchdog => "GET, HEAD, OPTIONS",
+            _ => "POST, OPTIONS",
+        }
+    }
+}
+
+fn tidied(path: &str) -> Cow<'_, str> {
+    if path.len() < 2 || !(path.ends_with('/') || path.contains("//")) {
+        return Cow::Borrowed(path);
+    }
+    let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
+    Cow::Owned(format!("/{}", segments.join("/")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn doubled_and_trailing_slashes_go() {
+        for path in ["/a/b", "//a/b", "/a///b/", "/a/b//"] {
+            assert_eq!(tidied(path), "/a/b", "{path}");
+        }
+        for path in ["/", "//", "///"] {
+            assert_eq!(tidied(path), "/", "{path}");
+        }
+        assert_eq!(tidied("*"), "*");
+    }
+
+    #[test]
+    fn every_route_is_found_by_its_path_and_by_no_other_spelling() {
+        for route in Route::ALL {
+            assert_eq!(Route::of(route.path()), Some(route));
+            assert_eq!(Route::of(&route.path().to_uppercase()), None);
+        }
+    }
+}
