@@ -1,7 +1,7 @@
 //! The control plane alone: it judges objects as Kubernetes does, several run side by side, and none leaves a trace.
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tests::cluster::ControlPlane;
@@ -116,6 +116,38 @@ async fn an_old_list_is_answered_exactly_until_it_is_compacted_away() {
     assert_eq!(list.pointer("/items/0/data/n").unwrap(), "1");
     plane.compact().await.unwrap();
     assert_eq!(plane.api().get(&old).await.unwrap_err().status(), Some(410));
+}
+
+#[tokio::test]
+async fn a_paused_api_server_does_not_answer_and_goes_on_when_resumed() {
+    let plane = ControlPlane::start().await.unwrap();
+    plane.sandbox().pause("kube-apiserver").unwrap();
+    let asked = tokio::time::timeout(Duration::from_millis(500), plane.api().get("/api/v1/namespaces")).await;
+    assert!(asked.is_err(), "a paused server answered: {asked:?}");
+    plane.sandbox().resume("kube-apiserver").unwrap();
+    plane.api().get("/api/v1/namespaces").await.unwrap();
+    // Paused again, it must not hold up the end.
+    plane.sandbox().pause("kube-apiserver").unwrap();
+}
+
+#[tokio::test]
+async fn killed_programs_come_back_with_what_was_stored() {
+    let plane = ControlPlane::start().await.unwrap();
+    let name = plane.namespace("kept").await.unwrap();
+    let path = format!("/api/v1/namespaces/{name}");
+    for program in ["kube-apiserver", "etcd"] {
+        plane.sandbox().kill(program).unwrap();
+        plane.sandbox().check().unwrap();
+        let read = async || tokio::time::timeout(Duration::from_millis(500), plane.api().get(&path)).await;
+        let gone = Eventually::new(format!("nothing is read without {program}"));
+        let _seen = gone.matches(read, |read| !matches!(read, Ok(Ok(_)))).await.unwrap();
+        plane.sandbox().restart(program).unwrap();
+        Eventually::new(format!("the namespace is read after the restart of {program}"))
+            .within(Duration::from_secs(30))
+            .ok(async || plane.api().get(&path).await)
+            .await
+            .unwrap();
+    }
 }
 
 async fn pods(plane: &ControlPlane, namespace: &str) -> Vec<Value> {

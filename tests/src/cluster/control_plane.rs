@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use super::api::{Access, Api, ApiError};
 use super::debian::{self, DebianError};
 use super::pki::{self, PkiError};
+use super::process::ProcessError;
 use super::programs::{ProgramError, locate};
 use super::sandbox::{Level, Sandbox, SandboxError};
 use super::settings::{AUDIT_POLICY, apiserver_flags, controller_flags, etcd_flags, write_identities};
@@ -46,9 +47,12 @@ pub enum StartError {
     /// A file of the cluster could not be written.
     #[error("cannot write the cluster's files: {0}")]
     Write(#[from] io::Error),
-    /// The sandbox, or a program in it, did not start.
+    /// The sandbox did not start.
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
+    /// A program in it did not start, or ended.
+    #[error(transparent)]
+    Process(#[from] ProcessError),
     /// It did not become ready in time.
     #[error("{what}\n{log}")]
     NotReady {
@@ -106,12 +110,8 @@ impl ControlPlane {
         let token = write_identities(&folder, &ca)?;
         fs::write(folder.join("audit-policy.json"), AUDIT_POLICY)?;
 
-        let mut command = sandbox.command(etcd);
-        command.args(etcd_flags(&folder));
-        sandbox.spawn("etcd", command)?;
-        let mut command = sandbox.command(&apiserver);
-        command.args(apiserver_flags(&folder, history));
-        sandbox.spawn("kube-apiserver", command)?;
+        sandbox.spawn("etcd", etcd, etcd_flags(&folder))?;
+        sandbox.spawn("kube-apiserver", apiserver, apiserver_flags(&folder, history))?;
 
         let address = sandbox.forward(SocketAddr::from(([127, 0, 0, 1], 6443)))?;
         let api = Api::new(Access { server: format!("https://{address}"), ca, token })?;
@@ -119,9 +119,7 @@ impl ControlPlane {
         let plane = Self { sandbox, api };
         plane.ready("the API server is ready", "kube-apiserver", async || plane.answers_ready().await).await?;
 
-        let mut command = plane.sandbox.command(controllers);
-        command.args(controller_flags(&folder));
-        plane.sandbox.spawn("kube-controller-manager", command)?;
+        plane.sandbox.spawn("kube-controller-manager", controllers, controller_flags(&folder))?;
         let account = "/api/v1/namespaces/default/serviceaccounts/default";
         plane
             .ready("the default service account is there", "kube-controller-manager", async || {

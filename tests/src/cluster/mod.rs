@@ -16,6 +16,7 @@ mod memory;
 pub mod network_policy;
 pub mod node;
 pub mod pki;
+pub mod process;
 pub mod programs;
 pub mod running;
 pub mod sandbox;

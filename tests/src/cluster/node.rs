@@ -19,7 +19,7 @@ use super::debian;
 use super::image::Image;
 use super::programs::locate;
 use super::sandbox::{Level, Sandbox};
-use super::settings::{kubelet_flags, proxy_flags, scheduler_flags, write_node_settings};
+use super::settings::{containerd_flags, kubelet_flags, proxy_flags, scheduler_flags, write_node_settings};
 use crate::eventually::{Eventually, TimedOut};
 
 /// A running single-node cluster. Dropping it ends everything in it, containers included.
@@ -42,23 +42,15 @@ impl Cluster {
         let (sandbox, folder) = (cluster.sandbox(), cluster.sandbox().folder());
         write_node_settings(folder, sandbox.name())?;
 
-        let mut command = sandbox.command("containerd");
-        command.arg("--config").arg(folder.join("containerd.toml"));
-        sandbox.spawn("containerd", command)?;
+        sandbox.spawn("containerd", "containerd", containerd_flags(folder))?;
         let socket = folder.join("mounts/run/containerd/containerd.sock");
         let looked = async || if socket.exists() { Ok(()) } else { Err(format!("no {}", socket.display())) };
         cluster.plane.ready("containerd listens", "containerd", looked).await?;
         cluster.load(&Image::of("pause", &probe))?;
 
-        let mut command = sandbox.command(scheduler);
-        command.args(scheduler_flags(folder));
-        sandbox.spawn("kube-scheduler", command)?;
-        let mut command = sandbox.command(kubelet);
-        command.args(kubelet_flags(folder));
-        sandbox.spawn("kubelet", command)?;
-        let mut command = sandbox.command(proxy);
-        command.args(proxy_flags(folder));
-        sandbox.spawn("kube-proxy", command)?;
+        sandbox.spawn("kube-scheduler", scheduler, scheduler_flags(folder))?;
+        sandbox.spawn("kubelet", kubelet, kubelet_flags(folder))?;
+        sandbox.spawn("kube-proxy", proxy, proxy_flags(folder))?;
         cluster.load(&Image::of("probe", &probe))?;
         cluster.load(&Image::of("coredns", &coredns))?;
         cluster.apply(&manifest("coredns.yaml"))?;

@@ -28,6 +28,14 @@ pub fn remember(folder: &Path) -> io::Result<()> {
     }
 }
 
+/// Undoes [`remember`].
+///
+/// # Errors
+/// When the link cannot be removed.
+pub fn forget() -> io::Result<()> {
+    fs::remove_file(state::base().join("current"))
+}
+
 /// Asks the process that holds the cluster of `folder` to end.
 ///
 /// # Errors

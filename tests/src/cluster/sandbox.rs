@@ -1,6 +1,6 @@
 //! A network, mount and PID namespace of its own, in which a cluster's programs run and from which nothing gets out.
 //!
-//! Programs are started inside by [`Sandbox::spawn`] and end with the sandbox; sockets inside are opened from outside
+//! Programs are started inside by [`Sandbox::spawn`] (in `process.rs`) and end with the sandbox; sockets inside are opened from outside
 //! by [`Sandbox::connect`], [`Sandbox::listen`] and [`Sandbox::forward`]. The sandbox lives exactly as long as the
 //! process that made it: `supervise.sh` holds it by a pipe, which the kernel closes after a crash as well as after a
 //! normal end, and then removes its folder and control groups.
@@ -11,7 +11,7 @@ use std::io::{self, BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -21,6 +21,7 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use tokio::io::copy_bidirectional;
 
 use super::debian::search_path;
+use super::process::Processes;
 use super::state;
 
 /// Address of the node in every sandbox; the API server listens here and on 127.0.0.1.
@@ -35,33 +36,18 @@ pub enum Level {
     Node,
 }
 
-/// Why a sandbox or a program in it did not start.
+/// Why a sandbox did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
     /// The state folder could not be made.
     #[error("cannot make the folder of the cluster's state: {0}")]
     State(#[source] io::Error),
-    /// A command could not be started.
-    #[error("cannot start {program}: {source}")]
-    Spawn {
-        /// Its name.
-        program: String,
-        /// What the system said.
-        source: io::Error,
-    },
+    /// The supervisor could not be started.
+    #[error("cannot start sh: {0}")]
+    Spawn(#[source] io::Error),
     /// The namespaces could not be set up.
     #[error("cannot set up the cluster's namespaces: {0}")]
     Setup(String),
-    /// A program ended that should run.
-    #[error("{program} ended ({status}); the end of its log:\n{log}")]
-    Ended {
-        /// Its name.
-        program: String,
-        /// Exit status.
-        status: String,
-        /// Last lines of its log.
-        log: String,
-    },
 }
 
 /// A running sandbox. Dropping it ends every process inside and waits until all are gone.
@@ -70,7 +56,7 @@ pub struct Sandbox {
     supervisor: Child,
     pid: u32,
     network: File,
-    programs: Mutex<Vec<(String, Child)>>,
+    pub(super) processes: Processes,
     relays: Option<tokio::runtime::Runtime>,
     forwards: Mutex<BTreeMap<SocketAddr, SocketAddr>>,
 }
@@ -104,7 +90,7 @@ impl Sandbox {
             // A process group of its own, so that Ctrl-C reaches the owner alone and the clean-up is not cut short.
             .process_group(0)
             .spawn()
-            .map_err(|source| SandboxError::Spawn { program: "sh".into(), source })?;
+            .map_err(SandboxError::Spawn)?;
         let mut said = String::new();
         let mut lines = BufReader::new(supervisor.stdout.take().ok_or_else(|| SandboxError::Setup(String::new()))?);
         while !said.ends_with("ready\n") {
@@ -130,7 +116,7 @@ impl Sandbox {
             supervisor,
             pid,
             network,
-            programs: Mutex::default(),
+            processes: Processes::default(),
             relays: Some(relays),
             forwards: Mutex::default(),
         })
@@ -169,69 +155,6 @@ impl Sandbox {
             .stdin(Stdio::null())
             .process_group(0);
         command
-    }
-
-    /// Starts a program that runs until the sandbox ends; what it prints goes to `logs/NAME.log`.
-    ///
-    /// # Errors
-    /// When it cannot be started. That it ends early is told by [`Sandbox::check`].
-    pub fn spawn(&self, name: &str, mut command: Command) -> Result<(), SandboxError> {
-        let failed = |source| SandboxError::Spawn { program: name.into(), source };
-        let log = File::create(self.log_path(name)).map_err(failed)?;
-        command.stdout(log.try_clone().map_err(failed)?).stderr(log);
-        let child = command.spawn().map_err(failed)?;
-        self.programs.lock().unwrap_or_else(PoisonError::into_inner).push((name.into(), child));
-        Ok(())
-    }
-
-    /// Succeeds when every started program still runs.
-    ///
-    /// # Errors
-    /// [`SandboxError::Ended`] for the first that does not, with the end of its log.
-    pub fn check(&self) -> Result<(), SandboxError> {
-        for (name, child) in self.programs.lock().unwrap_or_else(PoisonError::into_inner).iter_mut() {
-            if let Ok(Some(status)) = child.try_wait() {
-                let log = self.log_tail(name);
-                return Err(SandboxError::Ended { program: name.clone(), status: status.to_string(), log });
-            }
-        }
-        Ok(())
-    }
-
-    /// Sends a signal to one program started by [`Sandbox::spawn`].
-    ///
-    /// # Errors
-    /// When no such program runs.
-    pub fn signal(&self, name: &str, signal: rustix::process::Signal) -> io::Result<()> {
-        let programs = self.programs.lock().unwrap_or_else(PoisonError::into_inner);
-        let (_, child) = programs.iter().find(|(running, _)| running == name).ok_or(io::ErrorKind::NotFound)?;
-        for pid in children_of(child.id())? {
-            rustix::process::kill_process(pid, signal)?;
-        }
-        Ok(())
-    }
-
-    /// Ends one program with SIGKILL and waits for it; it may be spawned again.
-    ///
-    /// # Errors
-    /// When no such program runs.
-    pub fn kill(&self, name: &str) -> io::Result<()> {
-        self.signal(name, rustix::process::Signal::KILL)?;
-        let mut programs = self.programs.lock().unwrap_or_else(PoisonError::into_inner);
-        let index = programs.iter().position(|(running, _)| running == name).ok_or(io::ErrorKind::NotFound)?;
-        programs.swap_remove(index).1.wait().map(drop)
-    }
-
-    /// The last 30 lines a program printed.
-    #[must_use]
-    pub fn log_tail(&self, name: &str) -> String {
-        let text = fs::read_to_string(self.log_path(name)).unwrap_or_default();
-        let skip = text.lines().count().saturating_sub(30);
-        text.lines().skip(skip).collect::<Vec<_>>().join("\n")
-    }
-
-    fn log_path(&self, name: &str) -> PathBuf {
-        self.folder().join("logs").join(format!("{name}.log"))
     }
 
     /// Runs `work` on a thread in the sandbox's network namespace. Sockets it opens belong to that namespace for good
@@ -322,19 +245,11 @@ fn enter_and<T: Send>(network: &File, work: impl FnOnce() -> io::Result<T> + Sen
     })
 }
 
-fn children_of(pid: u32) -> io::Result<Vec<rustix::process::Pid>> {
-    let list = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?;
-    let pids = list.split_whitespace().filter_map(|pid| rustix::process::Pid::from_raw(pid.parse().ok()?));
-    Ok(pids.collect())
-}
-
 impl Drop for Sandbox {
     fn drop(&mut self) {
         drop(self.supervisor.stdin.take());
         let _ = self.supervisor.wait();
-        for (_, child) in self.programs.lock().unwrap_or_else(PoisonError::into_inner).iter_mut() {
-            let _ = child.wait();
-        }
+        self.processes.reap();
         if let Some(relays) = self.relays.take() {
             relays.shutdown_background();
         }

@@ -113,6 +113,10 @@ pub(super) fn controller_flags(folder: &Path) -> Vec<String> {
     ])
 }
 
+pub(super) fn containerd_flags(folder: &Path) -> Vec<String> {
+    flags(&[("config", &at(folder, "containerd.toml"))])
+}
+
 pub(super) fn scheduler_flags(folder: &Path) -> Vec<String> {
     flags(&[("kubeconfig", &at(folder, "kube-scheduler.kubeconfig")), ("leader-elect", "false")])
 }

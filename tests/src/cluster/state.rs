@@ -5,8 +5,9 @@
 //! machine stopped) and is removed, with its control groups, before the next one is made.
 
 use std::env;
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File};
 use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -31,14 +32,18 @@ impl Folder {
 
     fn create_below(base: &Path) -> io::Result<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        fs::create_dir_all(base)?;
+        DirBuilder::new().recursive(true).mode(0o700).create(base)?;
+        if fs::symlink_metadata(base)?.uid() != rustix::process::geteuid().as_raw() {
+            return Err(io::Error::other(format!("{} belongs to another user", base.display())));
+        }
         // Held while folders are made and removed: a folder is never seen before its lock is taken.
         let gate = File::create(base.join(".gate"))?;
         gate.lock()?;
         remove_debris(base)?;
         let name = format!("threatrelay-{}-{}", process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let path = base.join(&name);
-        fs::create_dir(&path)?;
+        // What a cluster trusts is in it.
+        DirBuilder::new().mode(0o700).create(&path)?;
         let owner = File::create(path.join(OWNER))?;
         owner.lock()?;
         Ok(Self { path, name, _owner: owner })

@@ -53,6 +53,7 @@ pub(super) fn up(extent: &Extent) -> Result<ExitCode, Box<dyn Error>> {
     for line in lines.map_while(Result::ok).take_while(|line| line != READY) {
         println!("{line}");
     }
+    running::remember(Path::new(&folder))?;
     print_kubeconfig(Path::new(&folder));
     Ok(ExitCode::SUCCESS)
 }
@@ -73,6 +74,7 @@ pub(super) fn down() -> Result<ExitCode, Box<dyn Error>> {
             .within(Duration::from_secs(30))
             .matches(async || folder.exists(), |there| !there),
     )?;
+    running::forget()?;
     println!("stopped in {:.1?}", begun.elapsed());
     Ok(ExitCode::SUCCESS)
 }
@@ -100,7 +102,7 @@ async fn held(extent: &Extent) -> Result<(), Box<dyn Error>> {
     if extent.level == Level::Plane {
         let plane = ControlPlane::start().await?;
         println!("{}", plane.sandbox().folder().display());
-        told_ready(&plane, begun)?;
+        tell_ready(&plane, begun);
         return std::future::pending().await;
     }
     let cluster = Arc::new(cluster::Cluster::start().await?);
@@ -124,14 +126,12 @@ async fn held(extent: &Extent) -> Result<(), Box<dyn Error>> {
     for line in lines {
         println!("{line}");
     }
-    told_ready(cluster.plane(), begun)?;
+    tell_ready(cluster.plane(), begun);
     let _kept = enforcer;
     std::future::pending().await
 }
 
-fn told_ready(plane: &ControlPlane, begun: Instant) -> Result<(), Box<dyn Error>> {
-    running::remember(plane.sandbox().folder())?;
+fn tell_ready(plane: &ControlPlane, begun: Instant) {
     println!("ready after {:.1?}; resident memory {}", begun.elapsed(), Memory::of(plane.sandbox()));
     println!("{READY}");
-    Ok(())
 }
