@@ -9,7 +9,7 @@ use tracing::{Event, Subscriber};
 use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields};
-use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::registry::{LookupSpan, Scope};
 
 /// The form of a line.
 pub(super) struct Json;
@@ -27,7 +27,7 @@ where
         line.write_str("\",\"target\":\"")?;
         line.write_str(metadata.target())?;
         line.write_char('"')?;
-        for span in context.event_scope().into_iter().flat_map(|scope| scope.from_root()) {
+        for span in context.event_scope().into_iter().flat_map(Scope::from_root) {
             if let Some(members) = span.extensions().get::<FormattedFields<N>>() {
                 line.write_str(members)?;
             }
