@@ -1,12 +1,22 @@
-//! Everything heavier than a unit test: fake upstreams, the contract and fault suites, benchmarks.
+//! Everything heavier than a unit test: fake upstreams, a real Kubernetes, a fault proxy, the contract and fault suites,
+//! benchmarks.
 
 pub mod bench;
 pub mod canonical;
+pub mod cluster;
 pub mod engine;
+pub mod eventually;
 pub mod fake_otx;
+pub mod faultproxy;
 pub mod issuer;
 pub mod jwks_server;
 pub mod oracle;
+pub mod process;
+pub mod relay;
+pub mod reply;
 pub mod schema;
 pub mod tls;
+pub mod trial;
 pub mod wire;
+pub mod world;
+pub mod xtask;

@@ -15,6 +15,7 @@ use serde::Serialize;
 use self::config::Outcome;
 use crate::api::version::VERSION;
 use crate::config::{Errors, Loaded, load, process_environment};
+use crate::demo;
 use crate::json::python_dumps;
 use crate::telemetry;
 
@@ -44,7 +45,8 @@ enum Command {
     #[command(after_help = serve::AFTER_HELP)]
     Serve(ConfigFile),
     /// Run the relay on a bundled upstream and show requests to try
-    Demo,
+    #[command(after_help = "Examples:\n  threatrelay demo\n  threatrelay demo --once --listen 127.0.0.1:0")]
+    Demo(demo::Args),
     /// Show or check the settings
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -110,7 +112,10 @@ pub fn run() -> ExitCode {
             Ok(loaded) => serve::run(loaded),
             refused => say(&config::validate(&refused)),
         },
-        Command::Demo => fail("this build has no demo", FAILURE),
+        Command::Demo(args) => match demo::run(&args) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(error, FAILURE),
+        },
         Command::Config(ConfigCommand::Print { file, output }) => say(&config::print(&file.load(), output)),
         Command::Config(ConfigCommand::Validate(file)) => say(&config::validate(&file.load())),
         Command::Version { output } => say(&version(output)),

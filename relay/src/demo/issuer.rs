@@ -3,6 +3,8 @@
 //! It stands where the platform stands: it signs RS256 configuration tokens and publishes the key under a
 //! `kid`. Key generation and signing fail only if the crypto library does.
 
+use std::fmt;
+
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::rsa::{KeyPair, KeySize};
 use base64::Engine;
@@ -43,6 +45,12 @@ pub enum IssuerError {
     Sign(#[from] jsonwebtoken::errors::Error),
 }
 
+impl fmt::Debug for Issuer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Issuer({})", self.kid)
+    }
+}
+
 impl Issuer {
     /// Makes a 2048 bit key that is known as `kid`.
     ///
@@ -76,6 +84,12 @@ impl Issuer {
     #[must_use]
     pub fn jwks(&self) -> JwkSet {
         JwkSet { keys: vec![self.public.clone()] }
+    }
+
+    /// The private key, to sign what a well-behaved issuer would not.
+    #[must_use]
+    pub fn signing_key(&self) -> &EncodingKey {
+        &self.key
     }
 
     /// A signed RS256 token with this issuer's `kid` and any claims.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::failure::Failure;
 use super::time::Moment;
-use super::types::{General, PULSE_CAP, Pulse};
+use super::types::{General, Pulse};
 use crate::error::{ErrorEntry, Severity, code};
 use crate::observable::Observable;
 use crate::trace::TraceId;
@@ -52,8 +52,11 @@ pub enum Notice {
         /// Why.
         failure: Failure,
     },
-    /// OTX lists no more pulses than these.
-    Capped,
+    /// OTX has more pulses on the observable than it lists, or as many as it ever lists.
+    Capped {
+        /// How many it lists.
+        listed: usize,
+    },
     /// OTX could not be asked; this is what it said that long ago.
     Stale {
         /// The age.
@@ -99,10 +102,10 @@ impl Notice {
             Self::PulseNotAsked { pulse, failure } => {
                 failure.entry_about(&format!("pulse {pulse:?} of {subject}"), Severity::Error, trace)
             }
-            Self::Capped => warning(
+            Self::Capped { listed } => warning(
                 code::TOO_MANY_PULSES,
                 format!(
-                    "AlienVault OTX lists the {PULSE_CAP} newest pulses of an indicator only: there may be more than these. \
+                    "AlienVault OTX may have more pulses on this than the {listed} newest, which is all it lists. \
                      Log in to AlienVault OTX to see all. ({subject}; trace {trace})"
                 ),
             ),

@@ -262,12 +262,9 @@ fn transport(error: &reqwest::Error, call_timeout: Duration) -> Failure {
 /// no agreeing with the server at all.
 fn certificate_fault(error: &reqwest::Error) -> Option<String> {
     use rustls::CertificateError as Fault;
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let inner = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        let tls = cause
-            .downcast_ref::<rustls::Error>()
-            .or_else(|| inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()));
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let tls = cause.downcast_ref::<rustls::Error>();
         if let Some(rustls::Error::PeerIncompatible(_) | rustls::Error::AlertReceived(_)) = tls {
             return Some("No TLS version and cipher in common with the server".to_owned());
         }
@@ -287,7 +284,11 @@ fn certificate_fault(error: &reqwest::Error) -> Option<String> {
                 other => format!("{other:?}").split(['(', '{']).next().unwrap_or("Unknown fault").trim().to_owned(),
             });
         }
-        source = cause.source();
+        next = match cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+            // An I/O error passes over what it wraps when it is asked for its source.
+            Some(wrapped) => Some(wrapped),
+            None => cause.source(),
+        };
     }
     None
 }

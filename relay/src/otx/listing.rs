@@ -53,6 +53,11 @@ impl Row {
         })
     }
 
+    /// A number that is hardly ever the same for different rows.
+    pub(super) fn fingerprint(self) -> u64 {
+        self.value ^ self.id.rotate_left(32) ^ u64::from(self.created)
+    }
+
     fn from_bytes(bytes: &[u8; size_of::<Self>()]) -> Option<Self> {
         let (id, rest) = bytes.split_first_chunk()?;
         let (value, rest) = rest.split_first_chunk()?;
@@ -82,8 +87,8 @@ impl Listing {
         Self { rows: rows.into_boxed_slice() }
     }
 
-    /// The row of the asked indicator: by its global id, else by its value, else (for a hash that OTX filed under
-    /// another hash of the same file) by the value of OTX's own record.
+    /// The row of the asked indicator: by its global id, else by the value of OTX's own record (for a file maybe
+    /// another hash of it), else by the asked value.
     #[must_use]
     pub fn find(&self, question: &Question, indicator: Option<&BaseIndicator>) -> Option<Dates> {
         let by_id = indicator.and_then(|indicator| indicator.id).filter(|id| *id != 0).and_then(|id| {
@@ -94,11 +99,11 @@ impl Listing {
             self.rows.iter().filter(|row| row.value == hash).max_by_key(|row| row.created)
         };
         by_id
-            .or_else(|| by_value(&question_value(question)))
             .or_else(|| {
                 let record = indicator?;
                 by_value(&canonical_value(record.kind.as_deref(), record.value.as_deref()?))
             })
+            .or_else(|| by_value(&question_value(question)))
             .map(|row| row.dates())
     }
 

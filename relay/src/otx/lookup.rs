@@ -79,7 +79,7 @@ impl Request {
         let mut notices = Vec::new();
         let general = self.general(question, &mut notices).await?;
         if general.is_capped() {
-            notices.push(Notice::Capped);
+            notices.push(Notice::Capped { listed: general.pulses.len() });
         }
         let relevant = general.pulses.iter().enumerate().filter(|(_, pulse)| may_hold(pulse, &general, question));
         let found = try_join_all(relevant.map(|(index, pulse)| async move {

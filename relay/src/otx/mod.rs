@@ -21,6 +21,7 @@ mod listing;
 mod lookup;
 mod metrics;
 mod page;
+mod row;
 mod shared;
 mod surrogates;
 pub mod time;

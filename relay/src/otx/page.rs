@@ -6,12 +6,13 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::lenient::{Number, Object, Text};
+use super::row::{self, Plain};
 
 /// Longest single element or key that is buffered; a real row has about 335 bytes.
 const LONGEST_ELEMENT: usize = 256 * 1024;
 
 /// One row of a listing.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 pub(super) struct WireRow<'a> {
     #[serde(default)]
     pub(super) id: Number,
@@ -147,16 +148,7 @@ impl PageReader {
                 length
             }
             (Place::Rows, _) => {
-                let (row, length) = match take::<Object<WireRow<'_>>>(rest) {
-                    Ok(Some((row, length))) => (row.0, length),
-                    Ok(None) => return Ok(None),
-                    // JSON, but of a form that no row has (a key twice, a number beyond all bounds): only that row is
-                    // lost.
-                    Err(Malformed) => match take::<IgnoredAny>(rest)? {
-                        Some((_, length)) => (None, length),
-                        None => return Ok(None),
-                    },
-                };
+                let Some((row, length)) = take_row(rest)? else { return Ok(None) };
                 self.head.elements += 1;
                 if let Some(row) = row {
                     on_row(&row);
@@ -180,6 +172,22 @@ impl PageReader {
             }),
             Field::Rows | Field::Other => take::<IgnoredAny>(rest)?.map(|(_, length)| length),
         })
+    }
+}
+
+/// Reads one element of the array; the row is absent when the element has no row's form.
+fn take_row(rest: &[u8]) -> Result<Option<(Option<WireRow<'_>>, usize)>, Malformed> {
+    if rest.starts_with(b"{") {
+        match row::read(rest) {
+            Plain::Row(row, length) => return Ok(Some((Some(row), length))),
+            Plain::Incomplete => return Ok(None),
+            Plain::Other => {}
+        }
+    }
+    match take::<Object<WireRow<'_>>>(rest) {
+        Ok(element) => Ok(element.map(|(row, length)| (row.0, length))),
+        // JSON, but of a form that no row has (a key twice, a number beyond all bounds): only that row is lost.
+        Err(Malformed) => Ok(take::<IgnoredAny>(rest)?.map(|(_, length)| (None, length))),
     }
 }
 
@@ -234,7 +242,7 @@ mod tests {
 
     #[test]
     fn a_row_that_cannot_be_read_spoils_only_itself() {
-        let body = br#"{"results": [{"indicator": "a"}, {"indicator": "\ud83d"}, {"id": 1e999}, {"id": 1, "id": 2},
+        let body = br#"{"results": [{"indicator": "a"}, {"indicator": "\ud83d"}, {"id": 1e999}, {"id": 1, "id": "2"},
             {"indicator": "b"}]}"#;
         for chunk in 1..body.len() {
             let (rows, head) = read("results", body, chunk).unwrap();

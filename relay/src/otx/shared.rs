@@ -208,7 +208,8 @@ fn decode_general(value: &[u8]) -> Option<(General, Duration)> {
     if *format != FORMAT {
         return None;
     }
-    Some((postcard::from_bytes(general).ok()?, Duration::from_secs(u64::from_le_bytes(*at))))
+    let (general, rest) = postcard::take_from_bytes(general).ok()?;
+    rest.is_empty().then(|| (general, Duration::from_secs(u64::from_le_bytes(*at))))
 }
 
 #[cfg(test)]
@@ -227,6 +228,7 @@ mod tests {
         let value = encode_general(&general, Duration::from_secs(1_700_000_000)).unwrap();
         assert_eq!(decode_general(&value), Some((general, Duration::from_secs(1_700_000_000))));
         assert_eq!(decode_general(&value[..value.len() - 1]), None);
+        assert_eq!(decode_general(&[&value[..], &[0]].concat()), None);
         assert_eq!(decode_general(&[]), None);
     }
 

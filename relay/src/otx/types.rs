@@ -1,13 +1,15 @@
 //! What OTX says of an indicator (`/general`), reduced to what answers are made of. Reading is tolerant: whatever is
 //! missing or malformed is absent here; only an answer that is not an object at all is refused by the caller.
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::lenient::{self, Keys, List, Number, Object, Text};
 use super::surrogates;
 
 /// OTX lists 50 pulses at most; `pulse_info.count` then says 50, which means "50 or more" (measured 2026-08).
-pub const PULSE_CAP: usize = 50;
+const PULSE_CAP: usize = 50;
 
 /// No answer of OTX lists more pulses than this; what a hostile one adds is not kept.
 const PULSES_KEPT: usize = 1000;
@@ -79,10 +81,13 @@ impl General {
         };
         let Some(answer) = answer else { return Ok(Self::default()) };
         let info = answer.pulse_info.0.ok_or(NotGeneral)?;
+        let mut pulses: Vec<Pulse> = info.pulses.0.into_iter().filter_map(|pulse| pulse.0?.into_domain()).collect();
+        let mut listed = HashSet::new();
+        pulses.retain(|pulse| listed.insert(pulse.id.clone()));
         Ok(Self {
             indicator: answer.base_indicator.0.and_then(WireIndicator::into_domain),
             count: info.count.0.unwrap_or(0),
-            pulses: info.pulses.0.into_iter().filter_map(|pulse| pulse.0?.into_domain()).collect(),
+            pulses,
         })
     }
 
@@ -234,6 +239,14 @@ mod tests {
             ..Pulse::default()
         };
         assert_eq!(general.pulses, [first, Pulse { id: "17".into(), ..Pulse::default() }]);
+    }
+
+    #[test]
+    fn a_pulse_that_is_listed_twice_is_one() {
+        let body = r#"{"pulse_info": {"pulses": [{"id": "a", "name": "1"}, {"id": "b"}, {"id": "a", "name": "2"}]}}"#;
+        let pulses = General::parse(body.as_bytes()).unwrap().pulses;
+        let pulses: Vec<_> = pulses.iter().map(|pulse| (pulse.id.as_str(), pulse.name.as_deref())).collect();
+        assert_eq!(pulses, [("a", Some("1")), ("b", None)]);
     }
 
     #[test]

@@ -341,18 +341,33 @@ async fn memory(programs: Programs<'_>, report: &mut Report) -> Result<(), Bench
         original: "345 MB",
         naive: String::new(),
     });
-    load::run(&shot, CONNECTIONS, LOAD_TIME).await?;
-    load::run(&stage.shot("/refer/observables", &references(8))?, CONNECTIONS, LOAD_TIME).await?;
-    // Many pulses of many sizes, to fill the cache.
     drop(stage);
-    let scale = Scale { observables: 50, ..Scale::new(50, 20_000) };
-    let stage = Stage::set(programs.relay, scale, Duration::ZERO).await?;
-    let shot = stage.observe(50)?;
-    stage.once(&shot, 2_500).await?;
-    load::run(&shot, CONNECTIONS, LOAD_TIME).await?;
+    after_all(programs, idle, report).await
+}
+
+/// The requests of all cases, one after another, on one relay. It forgets answers at once, so that the same name can be
+/// asked of one data set after the other; listings stay.
+async fn after_all(programs: Programs<'_>, idle: u64, report: &mut Report) -> Result<(), BenchError> {
+    let forget = [("THREATRELAY_CACHE_GENERAL_TTL", "1ms"), ("THREATRELAY_CACHE_MAX_STALE", "1ms")];
+    let mut stage = Stage::set_with(programs.relay, Scale::new(50, 100), Duration::ZERO, &forget).await?;
+    let refer = stage.shot("/refer/observables", &references(8))?;
+    load::run(&refer, CONNECTIONS, LOAD_TIME).await?;
+    stage.once(&stage.observe(1)?, 50).await?;
+    for scale in [
+        Scale::new(10, 10_000),
+        Scale { depth: 25_000, ..Scale::new(5, 30_000) },
+        Scale { observables: 50, ..Scale::new(10, 101) },
+        Scale::new(1, 335_000),
+        Scale::new(10, 102),
+    ] {
+        let (observables, pulses) = (scale.observables, scale.pulses);
+        stage.change(scale);
+        stage.once(&stage.observe(observables)?, observables * pulses).await?;
+    }
+    load::run(&stage.observe(1)?, CONNECTIONS, LOAD_TIME).await?;
     let (after, peak) = (stage.relay.resident(), stage.relay.peak());
     report.add(Row {
-        case: "memory: after 50 observables in 50 pulses × 20,000 rows and load on them",
+        case: "memory: one relay after the requests and loads of all cases",
         relay: format!("{:.1} MiB, peak {:.1} MiB", mebibytes(after), mebibytes(peak)),
         reference: format!("idle: {:.1} MiB", mebibytes(idle)),
         ratio: format!("{:.1} MiB", mebibytes(after)),

@@ -26,13 +26,23 @@ pub(super) struct Stage {
 impl Stage {
     /// Sets up `scale`; every call of the fake takes `round_trip`.
     pub(super) async fn set(binary: &Path, scale: Scale, round_trip: Duration) -> Result<Self, BenchError> {
+        Self::set_with(binary, scale, round_trip, &[]).await
+    }
+
+    /// The same with further settings of the relay.
+    pub(super) async fn set_with(
+        binary: &Path,
+        scale: Scale,
+        round_trip: Duration,
+        further: &[(&'static str, &str)],
+    ) -> Result<Self, BenchError> {
         let otx = FakeOtx::with(scale.dataset()).await.doing("starting the fake OTX")?;
         let issuer = Issuer::generate("bench").doing("making a key")?;
         let files = tempfile::tempdir().doing("making a directory")?;
         let jwks = files.path().join("jwks.json");
         std::fs::write(&jwks, serde_json::to_vec(&issuer.jwks()).doing("writing keys")?).doing("writing keys")?;
         let (address, admin) = (free_port()?, free_port()?);
-        let settings = [
+        let mut settings = vec![
             ("THREATRELAY_LISTEN", address.to_string()),
             ("THREATRELAY_ADMIN_LISTEN", admin.to_string()),
             ("THREATRELAY_OTX_BASE_URL", otx.url()),
@@ -40,12 +50,19 @@ impl Stage {
             ("THREATRELAY_AUTH_AUDIENCES", AUDIENCE.to_owned()),
             ("THREATRELAY_AUTH_JWKS_FILE", jwks.display().to_string()),
         ];
+        settings.extend(further.iter().map(|(name, value)| (*name, (*value).to_owned())));
         let relay = Process::start(binary, &["serve"], &settings, address)?;
         let token = issuer.token(&claims(KEY, "visibility.amp.cisco.com")).doing("signing a token")?;
         let stage = Self { otx, relay, scale, address, token, _files: files };
         stage.warm_the_fake().await?;
         stage.otx.set_round_trip(round_trip);
         Ok(stage)
+    }
+
+    /// Lets the fake hold another data set.
+    pub(super) fn change(&mut self, scale: Scale) {
+        self.otx.edit(|content| *content = scale.dataset().content().clone());
+        self.scale = scale;
     }
 
     /// The fake makes each answer once and keeps its bytes: that is done before anything is measured.

@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 use threatrelay::demo::upstream::Content;
 
 use super::script::{Answer, Fault};
-use crate::wire::Request;
 
 fn header(name: &str, value: &str) -> (String, String) {
     (name.to_owned(), value.to_owned())
@@ -143,17 +142,6 @@ impl Fault {
                 row.kind = threatrelay::demo::upstream::IndicatorType::Domain;
                 "2026-11-24T12:00:00".clone_into(&mut row.created);
                 known.indicators.insert(0, row);
-            }
-        }))
-    }
-
-    /// Takes the honest answer only from requests that `allows`, else plays 500.
-    #[must_use]
-    pub fn unless(allows: impl Fn(&Request) -> bool + Send + Sync + 'static) -> Self {
-        Self::Change(Arc::new(move |request, answer| {
-            if !allows(request) {
-                answer.status = 500;
-                answer.body = Bytes::new();
             }
         }))
     }

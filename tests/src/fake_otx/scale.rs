@@ -55,7 +55,7 @@ impl Scale {
             let indicator = if wanted.contains(&position) {
                 Self::observable(position - wanted.start)
             } else {
-                format!("host-{position:06}.pulse-{index}.example")
+                format!("{:016x}.pulse-{index}.example", scatter(position as u64))
             };
             let kind = if wanted.contains(&position) { IndicatorType::Domain } else { IndicatorType::Hostname };
             row(kind, indicator, position)
@@ -76,6 +76,13 @@ impl Scale {
             ..Pulse::default()
         }
     }
+}
+
+/// A number without pattern for each position (the finaliser of splitmix64): rows of real pulses compress to a tenth,
+/// not to nothing.
+fn scatter(position: u64) -> u64 {
+    let mixed = position.wrapping_add(0x9e37_79b9_7f4a_7c15).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb)
 }
 
 /// The row at `position` counted from the newest.

@@ -20,7 +20,8 @@ pub(super) fn of(content: &Value) -> Option<Form> {
     }
     if let Some(pulses) = content["pulse_info"]["pulses"].as_array() {
         let (indicator, answer_type) = (text("indicator")?, text("type")?);
-        return Some(Form::General { indicator, answer_type, pulses: pulses.len() });
+        let active = pulses.iter().filter(|pulse| pulse["related_indicator_is_active"] != 0).count();
+        return Some(Form::General { indicator, answer_type, pulses: active });
     }
     if content["indicators"].is_array() {
         return text("id").map(|id| Form::Pulse { id });

@@ -39,6 +39,7 @@ struct General {
     indicator: String,
     /// As `type` of the answer: `IPv4`, `domain`, `md5` ...
     answer_type: String,
+    /// Pulses in which the indicator is active.
     pulses: usize,
     content: Value,
     body: Bytes,
@@ -82,11 +83,11 @@ impl Samples {
     }
 
     /// One captured indicator of each of `IPv4`, `IPv6`, `domain`, `url` and a hash, as far as there are, rather one
-    /// with pulses: the answer's `type` and the value.
+    /// with many pulses: the answer's `type` and the value.
     pub fn examples(&self) -> Vec<(&str, &str)> {
         let of_types = |types: &[&str]| {
             let wanted = |general: &&General| types.contains(&general.answer_type.as_str());
-            let best = self.generals.iter().filter(wanted).max_by_key(|general| general.pulses.min(1));
+            let best = self.generals.iter().filter(wanted).max_by_key(|general| general.pulses);
             best.map(|general| (general.answer_type.as_str(), general.indicator.as_str()))
         };
         [&["IPv4"][..], &["IPv6"], &["domain"], &["url"], &["md5", "sha1", "sha256"]]

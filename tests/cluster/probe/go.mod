@@ -1,0 +1,3 @@
+module threatrelay.test/probe
+
+go 1.26.0

@@ -1,0 +1,31 @@
+//! `cargo xtask bench`: builds the release binary and measures it beside its references; writes `docs/benchmarks.md`.
+
+use std::error::Error;
+use std::process::{Command, ExitCode};
+
+use clap::Args;
+
+#[derive(Debug, Args)]
+pub(super) struct Bench {
+    /// Only cases whose name contains this; the report is then printed and not written
+    #[arg(long, default_value = "")]
+    filter: String,
+}
+
+pub(super) fn run(arguments: &Bench) -> Result<ExitCode, Box<dyn Error>> {
+    let built = Command::new("cargo")
+        .args(["build", "--release", "-p", "threatrelay", "-p", "tests", "--bin", "threatrelay", "--bin", "bench"])
+        .status()?;
+    if !built.success() {
+        return Err("the build failed".into());
+    }
+    let folder =
+        std::env::current_exe()?.parent().and_then(|folder| folder.parent()).map(|target| target.join("release"));
+    let folder = folder.ok_or("the folder of built programs is unknown")?;
+    let mut bench = Command::new(folder.join("bench"));
+    bench.arg("--relay").arg(folder.join("threatrelay")).args(["--filter", &arguments.filter]);
+    if arguments.filter.is_empty() {
+        bench.args(["--write", "docs/benchmarks.md"]);
+    }
+    Ok(if bench.status()?.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

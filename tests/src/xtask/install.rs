@@ -1,0 +1,37 @@
+//! What the checks need beside the tool chain, and how to get it: Debian packages as root, cargo's own tools from the
+//! registry.
+
+use std::error::Error;
+use std::process::{Command, Stdio};
+
+use crate::cluster::debian;
+
+/// Cargo subcommands with the version that is used.
+const TOOLS: [(&str, &str); 2] = [("cargo-nextest", "0.9.151"), ("cargo-deny", "0.20.2")];
+
+/// Installs what is missing and tells what that was.
+///
+/// # Errors
+/// When a package manager fails, or root is needed.
+pub(super) fn all() -> Result<Vec<String>, Box<dyn Error>> {
+    let mut done: Vec<String> = debian::install()?.into_iter().map(str::to_owned).collect();
+    for (tool, version) in TOOLS {
+        if is_there(tool) {
+            continue;
+        }
+        let status =
+            Command::new("cargo").args(["install", "--quiet", "--locked", "--version", version, tool]).status()?;
+        if !status.success() {
+            return Err(format!("`cargo install {tool}` failed: install it by hand").into());
+        }
+        done.push(format!("{tool} {version}"));
+    }
+    Ok(done)
+}
+
+fn is_there(tool: &str) -> bool {
+    let subcommand = tool.trim_start_matches("cargo-");
+    let version =
+        Command::new("cargo").args([subcommand, "--version"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    version.is_ok_and(|status| status.success())
+}

@@ -1,0 +1,62 @@
+//! The command line of `cargo xtask`: one file per subcommand, each of which takes its arguments and returns an error
+//! text made for people. Nothing else happens here.
+
+mod bench;
+mod cluster;
+mod docs;
+mod install;
+mod suites;
+mod test;
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// Developer commands of Threat Relay.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+enum Xtask {
+    /// Check everything; the last line counts.
+    Test(test::Test),
+    /// Measure the relay beside its references and write docs/benchmarks.md.
+    Bench(bench::Bench),
+    /// Write the documents that are made from the programs: docs/configuration.md.
+    Docs,
+    /// A real Kubernetes for tests and to play with.
+    #[command(subcommand)]
+    Cluster(cluster::Cluster),
+}
+
+/// Parses the command line, runs the subcommand and prints what went wrong.
+#[must_use]
+pub fn main() -> ExitCode {
+    let done = match Xtask::parse() {
+        Xtask::Test(arguments) => test::run(&arguments),
+        Xtask::Bench(arguments) => bench::run(&arguments),
+        Xtask::Docs => docs::run(),
+        Xtask::Cluster(arguments) => cluster::run(arguments),
+    };
+    match done {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {}", chain(error.as_ref()));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// An error with its causes, on one line each.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let line = inner.to_string();
+        if !text.contains(&line) {
+            text.push_str("\n  caused by: ");
+            text.push_str(&line);
+        }
+        cause = inner.source();
+    }
+    text
+}
