@@ -3,7 +3,6 @@
 
 use std::fmt::Debug;
 use std::future::Future;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -302,14 +301,8 @@ pub fn listing(case: &FaultCase, kind: &Kind) -> Result<(), Failed> {
 
 /// Every file of a public suite of odd JSON, as `/general` and as a page: never a panic, a match or a hang.
 pub fn parsing_suite() -> Result<(), Failed> {
-    let default = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/json-parsing");
-    let folder = std::env::var_os("THREATRELAY_TEST_JSON_PARSING").map_or(default, PathBuf::from);
-    if !folder.is_dir() {
-        println!("skipped: the JSON parsing suite is not at {}", folder.display());
-        return Ok(());
-    }
     let mut bodies = Vec::new();
-    let mut folders = vec![folder];
+    let mut folders = vec![tests::shared::folder("data/json-parsing")];
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder)? {
             let path = entry?.path();
