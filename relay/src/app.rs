@@ -2,9 +2,10 @@
 //! relay's life and the room for requests. Built once from [`Config`]; there is no other shared state.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use http::HeaderMap;
-use tokio::sync::{Semaphore, SemaphorePermit, watch};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::api::http_error::HttpError;
 use crate::auth::{self, Authenticator, Caller, Refused};
@@ -27,7 +28,7 @@ pub struct App {
     /// What is logged.
     pub log_level: LogLevel,
     authenticator: Authenticator,
-    phase: watch::Sender<Phase>,
+    phase: AtomicU8,
     slots: Semaphore,
     bodies: Semaphore,
 }
@@ -42,6 +43,9 @@ pub enum Phase {
     /// Still answers, but is to be sent no more requests.
     Draining,
 }
+
+const READY: u8 = Phase::Ready as u8;
+const DRAINING: u8 = Phase::Draining as u8;
 
 /// A relay that cannot be built from its settings.
 #[derive(Debug, thiserror::Error)]
@@ -66,7 +70,7 @@ impl App {
             authenticator: Authenticator::new(&config)?,
             slots: Semaphore::new(config.limits.concurrent_requests),
             bodies: Semaphore::new(config.limits.body_bytes.max(BODIES)),
-            phase: watch::Sender::new(Phase::Starting),
+            phase: AtomicU8::new(Phase::Starting as u8),
             metrics,
             log_level,
             config,
@@ -84,12 +88,17 @@ impl App {
 
     /// Where the relay is in its life.
     pub fn phase(&self) -> Phase {
-        *self.phase.borrow()
+        // Asked for every answer, so it is no lock.
+        match self.phase.load(Ordering::Acquire) {
+            READY => Phase::Ready,
+            DRAINING => Phase::Draining,
+            _ => Phase::Starting,
+        }
     }
 
     /// Moves on in life.
     pub fn enter(&self, phase: Phase) {
-        self.phase.send_replace(phase);
+        self.phase.store(phase as u8, Ordering::Release);
     }
 
     /// Room for one request that waits for others, kept until dropped.

@@ -2,6 +2,7 @@
 //! ([`Question`]), in one canonical spelling so that variants of a value are one question and find their rows.
 //! A value that OTX could never know (malformed, private, a bare suffix) has no question and is answered without a call.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -81,11 +82,15 @@ impl Observable {
     /// The observables of served types, in order, each exact repetition once.
     #[must_use]
     pub fn distinct(raw: Vec<RawObservable>) -> Vec<Self> {
-        let mut seen = std::collections::HashSet::new();
-        raw.into_iter()
+        let mut served: Vec<Self> = raw
+            .into_iter()
             .filter_map(|RawObservable { kind, value }| Some(Self { kind: ObservableType::parse(&kind)?, value }))
-            .filter(|observable| seen.insert(observable.clone()))
-            .collect()
+            .collect();
+        let mut seen = HashSet::with_capacity(served.len());
+        let is_first: Vec<bool> = served.iter().map(|observable| seen.insert(observable)).collect();
+        let mut is_first = is_first.into_iter();
+        served.retain(|_| is_first.next().unwrap_or_default());
+        served
     }
 
     /// What to ask OTX about this observable; `None` when OTX could not know it or is not asked about its type.

@@ -31,14 +31,10 @@ const X_TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
 pub async fn answer(app: &App, request: Request<impl Body<Data = Bytes>>) -> Response {
     let (head, body) = request.into_parts();
     let mut record = Record::start(app, &head.method, Route::of(head.uri.path()));
-    let Answer { mut response, outcome } = match limits::refusal(&head, &app.config.limits) {
-        Some(refusal) => refusal.into(),
-        None => {
-            let trace = record.trace_id;
-            panics::answer_500(endpoint(app, &head, body, &mut record), trace).await
-        }
-    };
-    if let Ok(trace_id) = HeaderValue::from_str(record.trace_id.as_str()) {
+    let trace_id = record.trace_id;
+    let endpoint = endpoint(app, &head, body, &mut record);
+    let Answer { mut response, outcome } = panics::answer_500(endpoint, trace_id).await;
+    if let Ok(trace_id) = HeaderValue::from_str(trace_id.as_str()) {
         response.headers_mut().insert(X_TRACE_ID, trace_id);
     }
     if app.phase() == Phase::Draining {
@@ -56,6 +52,9 @@ async fn endpoint(
     body: impl Body<Data = Bytes>,
     record: &mut Record<'_>,
 ) -> Answer {
+    if let Some(refusal) = limits::refusal(head, &app.config.limits) {
+        return refusal.into();
+    }
     let Some(route) = record.route else { return HttpError::not_found().into() };
     match (route, head.method.as_str()) {
         (_, "OPTIONS") => options(route),

@@ -15,6 +15,7 @@ pub mod process;
 pub mod relay;
 pub mod reply;
 pub mod schema;
+pub mod shared;
 pub mod tls;
 pub mod trial;
 pub mod wire;

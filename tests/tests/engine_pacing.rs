@@ -74,22 +74,30 @@ async fn the_refused_key_of_one_is_not_the_failure_of_another() {
 
 #[tokio::test]
 async fn a_throttled_key_rests_and_others_go_on() {
-    for (retry_after, rests) in [
-        (Some("1000000000"), true),
-        (Some("Fri, 21 Oct 2089 07:28:00 GMT"), true),
-        (Some("soon"), true),
-        (None, true),
-        (Some("0"), false),
-        (Some("Wed, 21 Oct 2015 07:28:00 GMT"), false),
+    for (retry_after, seconds) in [
+        (Some("1000000000"), 30),
+        (Some("Fri, 21 Oct 2089 07:28:00 GMT"), 30),
+        (Some("20"), 20),
+        (Some("soon"), 10),
+        (None, 10),
+        (Some("0"), 0),
+        (Some("Wed, 21 Oct 2015 07:28:00 GMT"), 0),
     ] {
         let fake = fake(vec![pulse(0, evil_among(2))]).await;
         fake.add(Rule::on(Route::General, Fault::throttled(retry_after)).times(1));
         let engine = Settings::asking(&fake).set("cache.enabled", false).start();
         assert_eq!(codes(&engine, KEY, &unknown(1)).await, ["too many requests"]);
         fake.forget_calls();
-        let after = codes(&engine, KEY, &[domain(EVIL)]).await;
-        assert_eq!((after.len(), fake.total() == 0), (usize::from(rests), rests), "{retry_after:?}: {after:?}");
-        if rests {
+        let after = engine.lookup(&[domain(EVIL)]).await.unwrap();
+        if seconds == 0 {
+            assert_eq!((after.hits().len(), after.entries().len()), (1, 0), "{retry_after:?}");
+        } else {
+            let Err(Failure::Throttled { wait: Some(wait) }) = &after.lookups[0].outcome else {
+                unreachable!("{retry_after:?}: {after:?}")
+            };
+            let seconds = Duration::from_secs(seconds);
+            assert!(*wait <= seconds && *wait > seconds / 2, "{retry_after:?}: {wait:?}");
+            assert_eq!(fake.total(), 0, "{retry_after:?}");
             assert_eq!(engine.engine.health(&otx_key(KEY)).await.unwrap_err().label(), "rate_limited");
         }
         let others = engine.lookup_as(SECOND_KEY, &[domain(EVIL)]).await.unwrap();
@@ -273,4 +281,26 @@ async fn a_request_ends_at_its_deadline_with_what_it_has() {
     let entries = answer.entries();
     assert_eq!((answer.hits().len(), entries.len()), (1, 1));
     assert!(entries[0].message.contains("within the 1.5 s that one request may take"), "{entries:?}");
+}
+
+#[tokio::test]
+async fn health_tells_a_bad_key_from_throttling_from_an_outage_from_slowness() {
+    let late = Failure::Timeout(Duration::from_millis(500));
+    for (fault, delay, expected, calls) in [
+        (Fault::status(401), 0, Failure::KeyRefused, 1),
+        (Fault::status(403), 0, Failure::KeyRefused, 1),
+        (Fault::throttled(None), 0, Failure::Throttled { wait: None }, 1),
+        (Fault::throttled(Some("7")), 0, Failure::Throttled { wait: Some(Duration::from_secs(7)) }, 1),
+        (Fault::status(500), 0, Failure::Status(500), 1),
+        (Fault::status(503), 0, Failure::Status(503), 3),
+        (Fault::body("<html></html>"), 0, Failure::NotJson, 1),
+        (Fault::body("null"), 0, Failure::NotJson, 1),
+        (Fault::Honest, 60, late, 1),
+    ] {
+        let words = format!("{fault:?}");
+        let fake = fake(Vec::new()).await;
+        fake.add(Rule::on(Route::Me, fault).delay(Duration::from_secs(delay)));
+        let engine = Settings::asking(&fake).set("otx.callTimeout", "500ms").start();
+        assert_eq!((engine.engine.health(&otx_key(KEY)).await, fake.total()), (Err(expected), calls), "{words}");
+    }
 }

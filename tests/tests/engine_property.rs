@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -245,7 +246,7 @@ fn instruct(fake: &FakeOtx, case: &Case) {
         fake.add(Rule::on(Route::Listing, no_ids()));
         fake.add(Rule::on(Route::Detail, no_ids()));
     } else if past_the_end_is_404 {
-        fake.add(Rule::on(Route::Listing, Fault::past_the_end_is_404()));
+        fake.add(Rule::on(Route::Listing, ends_in_404()));
     } else if let Some(most) = clamp {
         fake.add(Rule::on(Route::Listing, Fault::ClampLimit(most)));
     }
@@ -261,6 +262,16 @@ fn instruct(fake: &FakeOtx, case: &Case) {
         _ => Fault::Honest,
     };
     fake.add(Rule::on(Route::General, change));
+}
+
+/// As [`Fault::past_the_end_is_404`], but the first page of an empty listing is a page.
+fn ends_in_404() -> Fault {
+    Fault::Change(Arc::new(|request, answer| {
+        if !request.target.ends_with("&page=1") && answer.json()["results"] == json!([]) {
+            answer.status = 404;
+            answer.set_json(&json!({"detail": "Invalid page."}));
+        }
+    }))
 }
 
 fn no_ids() -> Fault {

@@ -1,5 +1,5 @@
 //! The relay on answers that OTX really gave. They lie outside of the project (`../shared/otx-samples` beside the
-//! workspace, or `THREATRELAY_TEST_SAMPLES`); without them each of these tests is reported as ignored, by name.
+//! workspace, or `THREATRELAY_TEST_SHARED`); without them each of these tests is reported as ignored, by name.
 #![expect(clippy::expect_used, reason = "a failed step is a failed test")]
 
 use std::fs;
@@ -45,8 +45,7 @@ fn main() -> ExitCode {
 }
 
 fn directory() -> PathBuf {
-    let beside = || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/otx-samples"));
-    std::env::var_os("THREATRELAY_TEST_SAMPLES").map_or_else(beside, PathBuf::from)
+    tests::shared::folder("otx-samples")
 }
 
 /// An upstream of all samples; gives its origin.

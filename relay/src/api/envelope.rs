@@ -42,6 +42,14 @@ pub struct Answer {
     pub outcome: Outcome,
 }
 
+impl Answer {
+    /// A complete answer that is canonical JSON already.
+    #[must_use]
+    pub fn complete(text: Bytes) -> Self {
+        Self { response: response(StatusCode::OK, text), outcome: Outcome::of(OutcomeKind::Ok) }
+    }
+}
+
 /// A refusal is an answer too.
 impl<T: Into<Self>, E: Into<Self>> From<Result<T, E>> for Answer {
     fn from(result: Result<T, E>) -> Self {
@@ -125,7 +133,11 @@ impl From<ErrorEntry> for Answer {
 
 /// A JSON response in the canonical form.
 pub(super) fn json(status: StatusCode, document: &(impl Serialize + ?Sized)) -> Response {
-    let mut response = Response::new(Full::new(to_canonical(document)));
+    response(status, to_canonical(document))
+}
+
+fn response(status: StatusCode, text: Bytes) -> Response {
+    let mut response = Response::new(Full::new(text));
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response

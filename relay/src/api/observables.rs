@@ -5,10 +5,12 @@
 use std::pin::pin;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use http::{HeaderMap, StatusCode, header};
 use http_body_util::BodyExt;
 use hyper::body::Body;
 use tokio::sync::SemaphorePermit;
+use tokio::time::timeout;
 
 use super::http_error::{HttpError, Refusal};
 use super::payload;
@@ -36,8 +38,13 @@ impl<'a> Observables<'a> {
     pub async fn receive(app: &'a App, headers: &HeaderMap, body: impl Body<Data = Bytes>) -> Result<Self, Refusal> {
         let limits = &app.config.limits;
         check_headers(headers, limits)?;
-        let received = tokio::time::timeout(limits.body_timeout, receive(app, body)).await;
-        let (body, room) = received.unwrap_or_else(|_| Err(too_slow(limits)))?;
+        let mut received = pin!(receive(app, body));
+        // Most bodies came with their heads and need no timer.
+        let received = match received.as_mut().now_or_never() {
+            Some(received) => received,
+            None => timeout(limits.body_timeout, received).await.unwrap_or_else(|_| Err(too_slow(limits))),
+        };
+        let (body, room) = received?;
         Ok(Self { list: payload::read(&body, limits.observables)?, room })
     }
 }

@@ -1,9 +1,9 @@
 //! `POST /version`: the version of this relay, without an envelope. Needs no token, reads no body, cannot fail.
 
-use http::StatusCode;
 use serde::Serialize;
 
-use super::envelope::{Answer, Outcome, OutcomeKind, json};
+use super::envelope::Answer;
+use crate::json::to_canonical;
 
 /// The version that `/version`, `threatrelay version` and the build-info metric tell.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -15,5 +15,5 @@ pub fn version() -> Answer {
     struct Document {
         version: &'static str,
     }
-    Answer { response: json(StatusCode::OK, &Document { version: VERSION }), outcome: Outcome::of(OutcomeKind::Ok) }
+    Answer::complete(to_canonical(&Document { version: VERSION }))
 }

@@ -37,13 +37,24 @@ enum ServeError {
     Cut,
 }
 
+impl ServeError {
+    fn exit_code(&self) -> u8 {
+        match self {
+            // Files that the settings name are a part of them.
+            Self::Start(_) => EX_CONFIG,
+            Self::Log(_) | Self::System(_) | Self::Bind(_) | Self::Cut => FAILURE,
+        }
+    }
+}
+
 /// Runs the relay until it is told to stop.
 pub(super) fn run(loaded: Loaded) -> ExitCode {
     match start(loaded) {
         Ok(()) => ExitCode::SUCCESS,
-        // A file that the settings name is a part of them.
-        Err(error @ ServeError::Start(_)) => fail(error, EX_CONFIG),
-        Err(error) => fail(error, FAILURE),
+        Err(error) => {
+            let exit_code = error.exit_code();
+            fail(error, exit_code)
+        }
     }
 }
 
@@ -90,5 +101,25 @@ impl Signals {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+    use super::*;
+    use crate::app::fixture;
+    use crate::config::AuthMode;
+
+    #[tokio::test]
+    async fn a_wrong_file_that_the_settings_name_is_one_line_and_their_exit_code() {
+        let secret = tempfile::NamedTempFile::new().unwrap();
+        let mut config = fixture::config();
+        config.auth.mode = AuthMode::Hs256 { secret_file: secret.path().to_owned() };
+        let (_, log_level) = telemetry::subscriber(&config.log, false, io::sink);
+        let error = ServeError::from(App::new(config, log_level).err().unwrap());
+        assert_eq!(error.exit_code(), EX_CONFIG);
+        assert!(!error.to_string().contains('\n'), "{error}");
     }
 }

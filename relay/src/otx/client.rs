@@ -261,11 +261,17 @@ fn transport(error: &reqwest::Error, call_timeout: Duration) -> Failure {
 /// The fault that rustls found in a certificate, in `OpenSSL`'s words, which the original passed on; or that there was
 /// no agreeing with the server at all.
 fn certificate_fault(error: &reqwest::Error) -> Option<String> {
-    use rustls::CertificateError as Fault;
+    use rustls::{AlertDescription as Alert, CertificateError as Fault};
     let mut next = error.source();
     while let Some(cause) = next {
         let tls = cause.downcast_ref::<rustls::Error>();
-        if let Some(rustls::Error::PeerIncompatible(_) | rustls::Error::AlertReceived(_)) = tls {
+        if let Some(
+            rustls::Error::PeerIncompatible(_)
+            | rustls::Error::AlertReceived(
+                Alert::ProtocolVersion | Alert::HandshakeFailure | Alert::InsufficientSecurity,
+            ),
+        ) = tls
+        {
             return Some("No TLS version and cipher in common with the server".to_owned());
         }
         if let Some(rustls::Error::InvalidCertificate(fault)) = tls {

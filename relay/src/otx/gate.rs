@@ -165,3 +165,30 @@ impl Permit<'_> {
         }
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+mod tests {
+    use super::*;
+    use crate::otx::key::OtxKey;
+
+    async fn report(gate: &Gate, outcome: Result<(), Failure>) {
+        let patience = Duration::from_secs(5);
+        let key = OtxKey::new(&"a key".into()).unwrap();
+        let ask = Ask { key: key.clone(), deadline: Instant::now() + patience, patience };
+        gate.enter(&ask, &gate.key(key.scope())).await.unwrap().report(&outcome);
+    }
+
+    #[tokio::test]
+    async fn a_call_cut_short_by_its_own_request_says_nothing_of_otx() {
+        let settings = [("THREATRELAY_AUTH_AUDIENCES".to_owned(), "https://relay.example".to_owned())];
+        let gate = Gate::new(&config::load(None, settings.into_iter()).unwrap().config.otx);
+        for _ in 1..OUTAGES {
+            report(&gate, Err(Failure::Reset)).await;
+        }
+        report(&gate, Err(Failure::Deadline(Duration::from_secs(5)))).await;
+        assert!(!gate.is_circuit_open(), "it is no outage");
+        report(&gate, Err(Failure::Reset)).await;
+        assert!(gate.is_circuit_open(), "nor the end of a run of outages");
+    }
+}

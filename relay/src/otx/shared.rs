@@ -165,7 +165,7 @@ async fn connect(config: &config::SharedCache, extra_ca: Option<&[u8]>) -> Resul
 
 /// The server works, only this value cannot be read (it is of another type) or stored (the server is full).
 fn concerns_one_value(error: &redis::RedisError) -> bool {
-    error.kind() == redis::ErrorKind::UnexpectedReturnType || matches!(error.code(), Some("WRONGTYPE" | "OOM"))
+    matches!(error.code(), Some("WRONGTYPE" | "OOM"))
 }
 
 fn since_epoch() -> Duration {

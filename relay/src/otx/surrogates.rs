@@ -24,7 +24,7 @@ pub(super) fn mend(body: &[u8]) -> Option<Vec<u8>> {
     mended
 }
 
-/// The UTF-16 unit that `\uXXXX` at `at` stands for.
+/// The UTF-16 unit that the escape at `at`, `\u` and four hex digits, stands for.
 fn unit(body: &[u8], at: usize) -> Option<u16> {
     let digits = body.get(at..at + 6)?.strip_prefix(b"\\u")?;
     u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()

@@ -20,7 +20,7 @@ const TAGS_KEPT: usize = 1000;
 pub struct General {
     /// The indicator as OTX filed it; absent when OTX has none (`base_indicator: {}`).
     pub indicator: Option<BaseIndicator>,
-    /// The pulses it is in, newest first, at most [`PULSE_CAP`] from the real OTX.
+    /// The pulses it is in, newest first, at most 50 from the real OTX.
     pub pulses: Vec<Pulse>,
     /// `pulse_info.count`.
     pub count: u64,

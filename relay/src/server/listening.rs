@@ -137,13 +137,13 @@ async fn serve<S, B>(
                 is_stopping = true;
                 connection.as_mut().graceful_shutdown();
             }
-            () = look.as_mut() => match patience.next_look() {
-                Some(next) => look.as_mut().reset(next),
-                None => {
+            () = look.as_mut() => {
+                let Some(next) = patience.next_look() else {
                     tracing::debug!("connection closed: the caller was silent for too long");
                     return;
-                }
-            },
+                };
+                look.as_mut().reset(next);
+            }
         }
     }
 }

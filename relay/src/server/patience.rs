@@ -38,7 +38,7 @@ impl Patience {
 
     /// A request's head is whole.
     pub(super) fn request_begins(&self) {
-        self.enter(BUSY);
+        self.phase.store(BUSY, Ordering::Relaxed);
     }
 
     /// A request has its answer, which is yet to be sent.

@@ -266,8 +266,10 @@ async fn a_drain_lets_requests_under_way_end_and_closes_idle_connections() {
     let busy = connect(address, "GET /slow HTTP/1.1\r\nHost: relay.example\r\n\r\n").await;
     within("the second request", begun.notified()).await;
 
-    let ending = tokio::spawn(listening.end(DEADLINE));
+    let silent = connect(address, "").await;
+    let ending = tokio::spawn(listening.end(DEADLINE * 2));
     assert_eq!(rest(idle).await, "");
+    assert_eq!(rest(silent).await, "");
     assert_eq!(TcpStream::connect(address).await.unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
     assert!(!ending.is_finished());
     may_end.notify_one();

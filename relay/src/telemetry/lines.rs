@@ -132,13 +132,18 @@ mod tests {
 
     const DEADLINE: Duration = Duration::from_secs(10);
 
-    /// A reader that takes what is written only when it is received.
-    struct Slow(Sender<(Vec<u8>, Sender<()>)>);
+    /// Bytes that a reader was given and that count as read when told so.
+    struct Written {
+        bytes: Vec<u8>,
+        read: Sender<()>,
+    }
+
+    struct Slow(Sender<Written>);
 
     impl Write for Slow {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             let (read, may_go_on) = channel();
-            self.0.send((bytes.to_vec(), read)).map_err(io::Error::other)?;
+            self.0.send(Written { bytes: bytes.to_vec(), read }).map_err(io::Error::other)?;
             may_go_on.recv().map_err(io::Error::other)?;
             Ok(bytes.len())
         }
@@ -148,7 +153,7 @@ mod tests {
         }
     }
 
-    fn lines() -> (&'static Lines, Receiver<(Vec<u8>, Sender<()>)>) {
+    fn lines() -> (&'static Lines, Receiver<Written>) {
         let lines: &'static Lines = Box::leak(Box::default());
         let (sender, written) = channel();
         std::thread::spawn(|| lines.write_to(&mut Slow(sender)));
@@ -162,7 +167,7 @@ mod tests {
         lines.push(b"two\n");
         let mut text = Vec::new();
         while text.len() < 8 {
-            let (bytes, read) = written.recv_timeout(DEADLINE).unwrap();
+            let Written { bytes, read } = written.recv_timeout(DEADLINE).unwrap();
             text.extend(bytes);
             read.send(()).unwrap();
         }
@@ -173,7 +178,7 @@ mod tests {
     fn a_flush_waits_for_the_reader_but_not_forever() {
         let (lines, written) = lines();
         lines.push(b"one\n");
-        let (_, read) = written.recv_timeout(DEADLINE).unwrap();
+        let Written { read, .. } = written.recv_timeout(DEADLINE).unwrap();
         lines.flush(Duration::from_millis(10));
         assert!(lines.waiting().is_writing);
         read.send(()).unwrap();

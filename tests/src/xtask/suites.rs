@@ -2,7 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
 
 /// Tests by how they ended.
@@ -32,26 +32,26 @@ impl fmt::Display for Count {
     }
 }
 
-/// The two halves of the suites.
+/// Parts of the suites.
 #[derive(Clone, Copy)]
 pub(super) enum Suites {
-    WithoutCluster,
+    /// What runs anywhere, a process a test.
+    Plain,
+    /// The fault table: thousands of cases that mostly wait, in one process.
+    Faults,
+    /// What needs a Kubernetes.
     Cluster,
 }
 
-impl Suites {
-    /// Which tests they are, in nextest's language.
-    const fn filter(self) -> &'static str {
-        match self {
-            Self::WithoutCluster => "not (package(tests) and binary(/^(cluster_|faultproxy)/))",
-            Self::Cluster => "package(tests) and binary(/^(cluster_|faultproxy)/)",
-        }
-    }
+/// The binaries of the parts, in nextest's language.
+const CLUSTER: &str = "package(tests) and binary(/^(cluster_|faultproxy)/)";
+const FAULTS: &str = "package(tests) and binary(engine_faults)";
 
+impl Suites {
     /// Builds and runs them.
     ///
     /// # Errors
-    /// When nextest cannot be run, or ends without a summary (a build that failed).
+    /// When the runner cannot be run, or ends without a summary (a build that failed).
     pub(super) fn run(self) -> Result<Count, Box<dyn Error>> {
         // Binaries that suites start as processes of their own.
         let built =
@@ -59,72 +59,82 @@ impl Suites {
         if !built.success() {
             return Err("the build failed".into());
         }
-        let ignored = self.ignored()?;
-        let relay = std::env::current_exe()?.with_file_name("threatrelay");
-        let mut nextest = Command::new("cargo")
-            .env("THREATRELAY_BINARY", relay)
-            .args([
-                "nextest",
-                "run",
-                "--release",
-                "--workspace",
-                "--no-fail-fast",
-                "--color",
-                "never",
-                "-E",
-                self.filter(),
-            ])
-            .stderr(Stdio::piped())
-            .spawn()?;
-        let mut summary = None;
-        for line in BufReader::new(nextest.stderr.take().ok_or("nextest has no output")?).lines() {
-            let line = line?;
-            summary = summary_of(&line).or(summary);
-            eprintln!("{line}");
+        match self {
+            Self::Plain => nextest(&format!("not ({CLUSTER}) and not ({FAULTS})")),
+            Self::Cluster => nextest(CLUSTER),
+            Self::Faults => {
+                let mut cargo = Command::new("cargo");
+                cargo
+                    .args(["test", "--quiet", "--release", "-p", "tests", "--test", "engine_faults"])
+                    .stdout(Stdio::piped());
+                let mut running = cargo.spawn()?;
+                let count = watch(running.stdout.take(), result_of)?;
+                running.wait()?;
+                count.ok_or_else(|| "the fault table ended without a result".into())
+            }
         }
-        let status = nextest.wait()?;
-        let mut count = summary.ok_or("nextest ended without a summary")?;
-        count.skipped = ignored;
-        if !status.success() && count.failed == 0 {
-            return Err(format!("nextest ended with {status}").into());
-        }
-        Ok(count)
     }
+}
 
-    /// Tests that say themselves that they do not run here (data or a program is absent).
-    fn ignored(self) -> Result<usize, Box<dyn Error>> {
-        let list = Command::new("cargo")
-            .args([
-                "nextest",
-                "list",
-                "--release",
-                "--workspace",
-                "--run-ignored",
-                "only",
-                "--message-format",
-                "oneline",
-            ])
-            .args(["--color", "never", "-E", self.filter()])
-            .stderr(Stdio::inherit())
-            .output()?;
-        let names = String::from_utf8_lossy(&list.stdout);
-        for name in names.lines() {
-            println!("skipped: {name}");
-        }
-        Ok(names.lines().count())
+fn nextest(filter: &str) -> Result<Count, Box<dyn Error>> {
+    let ignored = ignored(filter)?;
+    let relay = std::env::current_exe()?.with_file_name("threatrelay");
+    let mut cargo = Command::new("cargo");
+    cargo.args(["nextest", "run", "--release", "--workspace", "--no-fail-fast", "--color", "never", "-E", filter]);
+    let mut running = cargo.env("THREATRELAY_BINARY", relay).stderr(Stdio::piped()).spawn()?;
+    let count = watch(running.stderr.take(), summary_of)?;
+    let status = running.wait()?;
+    let count = Count { skipped: ignored, ..count.ok_or("nextest ended without a summary")? };
+    if !status.success() && count.failed == 0 {
+        return Err(format!("nextest ended with {status}").into());
     }
+    Ok(count)
+}
+
+/// Tests that say themselves that they do not run here (data or a program is absent).
+fn ignored(filter: &str) -> Result<usize, Box<dyn Error>> {
+    let list = Command::new("cargo")
+        .args(["nextest", "list", "--release", "--workspace", "--run-ignored", "only", "--message-format", "oneline"])
+        .args(["--color", "never", "-E", filter])
+        .stderr(Stdio::inherit())
+        .output()?;
+    let names = String::from_utf8_lossy(&list.stdout);
+    for name in names.lines() {
+        println!("skipped: {name}");
+    }
+    Ok(names.lines().count())
+}
+
+/// Passes a runner's output on and returns the last count in it.
+fn watch(output: Option<impl Read>, count_of: fn(&str) -> Option<Count>) -> Result<Option<Count>, Box<dyn Error>> {
+    let mut count = None;
+    for line in BufReader::new(output.ok_or("the runner has no output")?).lines() {
+        let line = line?;
+        count = count_of(&line).or(count);
+        println!("{line}");
+    }
+    Ok(count)
 }
 
 /// Reads `Summary [  12.3s] 300 tests run: 298 passed (3 slow), 2 failed, 12 skipped`.
 fn summary_of(line: &str) -> Option<Count> {
     let (_, counts) = line.trim_start().strip_prefix("Summary ")?.split_once(" run: ")?;
-    let number = |word: &str| {
-        counts
-            .split(", ")
-            .find_map(|part| part.split_once(' ').filter(|(_, rest)| rest.starts_with(word))?.0.parse().ok())
-    };
-    let failed = ["failed", "timed out", "exec failed"].into_iter().filter_map(number).sum();
-    Some(Count { passed: number("passed").unwrap_or(0), failed, skipped: 0 })
+    let failed =
+        ["failed", "timed out", "exec failed"].into_iter().filter_map(|word| number(counts, ", ", word)).sum();
+    Some(Count { passed: number(counts, ", ", "passed").unwrap_or(0), failed, skipped: 0 })
+}
+
+/// Reads `test result: ok. 2206 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 33.31s`.
+fn result_of(line: &str) -> Option<Count> {
+    let (_, counts) = line.strip_prefix("test result: ")?.split_once(". ")?;
+    let number = |word| number(counts, "; ", word);
+    Some(Count { passed: number("passed")?, failed: number("failed")?, skipped: number("ignored")? })
+}
+
+/// The number before `word`.
+fn number(counts: &str, between: &str, word: &str) -> Option<usize> {
+    let mut parts = counts.split(between).filter_map(|part| part.split_once(' '));
+    parts.find(|(_, rest)| rest.starts_with(word))?.0.parse().ok()
 }
 
 #[cfg(test)]
@@ -142,5 +152,13 @@ mod tests {
             assert_eq!(summary_of(line), Some(Count { passed, failed, skipped: 0 }), "{line}");
         }
         assert_eq!(summary_of("        PASS [   0.004s] tests::contract"), None);
+    }
+
+    #[test]
+    fn a_result_is_counted() {
+        let line =
+            "test result: ok. 2205 passed; 1 failed; 3 ignored; 0 measured; 0 filtered out; finished in 33.31s";
+        assert_eq!(result_of(line), Some(Count { passed: 2205, failed: 1, skipped: 3 }));
+        assert_eq!(result_of("running 2206 tests"), None);
     }
 }

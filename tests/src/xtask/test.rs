@@ -53,7 +53,8 @@ pub(super) fn run(arguments: &Test) -> Result<ExitCode, Box<dyn Error>> {
         }
     }
     if wanted(Layer::Suites) {
-        count.add(&Suites::WithoutCluster.run()?);
+        count.add(&Suites::Plain.run()?);
+        count.add(&Suites::Faults.run()?);
     }
     if let Some(programs) = programs {
         let built = programs.join().map_err(|_| "the build of the cluster's programs broke")?;

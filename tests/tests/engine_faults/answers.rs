@@ -1,9 +1,12 @@
 //! What can go wrong with the answer about an indicator (`/general`).
 
+use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 use tests::fake_otx::{At, Fault, How};
 
@@ -39,6 +42,15 @@ fn without_in_pulse(key: &'static str) -> Fault {
 
 fn in_body(key: &'static str, value: Value) -> Fault {
     Fault::rewrite(move |body| body[key] = value.clone())
+}
+
+/// An answer compressed twice, of which the header tells once.
+fn gzipped_twice() -> Fault {
+    Fault::Change(Arc::new(|_, answer| {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        let once = encoder.write_all(&answer.body).and_then(|()| encoder.finish());
+        answer.body = once.unwrap_or_default().into();
+    }))
 }
 
 fn encoded(encoding: &str) -> Fault {
@@ -85,6 +97,8 @@ fn connections() -> Vec<FaultCase> {
         case("truncated gzip", Fault::TruncatedGzip, CUT, TRIES),
         case("gzip that is none", encoded("gzip"), CUT, TRIES),
         case("deflate unasked", encoded("deflate"), NOT_JSON, ONCE),
+        case("brotli unasked", encoded("br"), NOT_JSON, ONCE),
+        case("gzip in gzip", gzipped_twice(), NOT_JSON, ONCE),
         case("not HTTP", raw("SSH-2.0-OpenSSH_9.2\r\n"), CUT, TRIES),
         case(
             "a megabyte of headers",

@@ -42,6 +42,8 @@ fn main() -> ExitCode {
             trials.push(Trial::test(format!("way/{}/{}", way.name, kind.name), || transport::run(way, kind)));
         }
     }
-    trials.push(Trial::test("bodies/every file of the JSON parsing suite", case::parsing_suite));
+    let absent = !tests::shared::folder("data/json-parsing").is_dir();
+    let parsing_suite = Trial::test("bodies/every file of the JSON parsing suite", case::parsing_suite);
+    trials.push(parsing_suite.with_ignored_flag(absent));
     libtest_mimic::run(&arguments, trials).exit_code()
 }

@@ -190,6 +190,8 @@ impl<'a> Scanner<'a> {
         let mut start = self.at;
         let mut unescaped: Option<String> = None;
         loop {
+            let ahead = self.text.as_bytes().get(self.at..)?;
+            self.at += ahead.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f))?;
             match self.next()? {
                 b'"' => break,
                 b'\\' => {
@@ -198,8 +200,7 @@ impl<'a> Scanner<'a> {
                     text.push(self.escape()?);
                     start = self.at;
                 }
-                0..=0x1f => return None,
-                _ => {}
+                _ => return None,
             }
         }
         let rest = self.text.get(start..self.at - 1)?;

@@ -189,9 +189,9 @@ fn generated_junk_is_answered() {
 /// Files named `y_` are JSON, those named `n_` are not, the others are left to the parser.
 #[test]
 fn the_json_parsing_suite_is_told_apart() {
-    let shared = std::env::var_os("THREATRELAY_TEST_DATA")
-        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data")), PathBuf::from);
-    let Ok(files) = std::fs::read_dir(shared.join("json-parsing/test_parsing")) else {
+    let shared = std::env::var_os("THREATRELAY_TEST_SHARED")
+        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared")), PathBuf::from);
+    let Ok(files) = std::fs::read_dir(shared.join("data/json-parsing/test_parsing")) else {
         eprintln!("skipped: the_json_parsing_suite_is_told_apart (no test data)");
         return;
     };
