@@ -24,7 +24,7 @@ use crate::eventually::{Eventually, TimedOut};
 
 /// What the API server keeps of the past.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum History {
+pub(super) enum History {
     /// As Kubernetes does by default, except that nothing is compacted: every old revision can be read.
     #[default]
     Kept,
@@ -174,7 +174,7 @@ impl ControlPlane {
         Ok(made.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default().to_owned())
     }
 
-    /// Compacts the store at its present revision: with [`History::Compactable`], reads of anything older answer 410.
+    /// Compacts the store at its present revision: after [`ControlPlane::start_compactable`], reads of anything older answer 410.
     ///
     /// # Errors
     /// When etcd refuses.

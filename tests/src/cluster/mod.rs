@@ -26,7 +26,7 @@ pub mod workload;
 
 pub use addons::Traefik;
 pub use api::{Access, Api, ApiError};
-pub use control_plane::{ControlPlane, History, StartError};
+pub use control_plane::{ControlPlane, StartError};
 pub use image::Image;
 pub use memory::Memory;
 pub use node::Cluster;

@@ -1,6 +1,6 @@
 //! A test double of a network plugin: enforces the cluster's network policies with nftables.
 //!
-//! It watches policies, pods and namespaces; after every change it renders all rules anew ([`ruleset`]) and replaces
+//! It watches policies, pods and namespaces; after every change it renders all rules anew (`ruleset.rs`) and replaces
 //! the table in one transaction. It proves what our policies *say*, by the rules of the API's documentation; it does not
 //! prove what a given vendor's plugin does. Failures to read or to load are kept and told by [`Enforcer::state`].
 
