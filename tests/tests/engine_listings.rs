@@ -159,6 +159,10 @@ async fn a_changed_pulse_is_read_again() {
         content.pulses[0].modified = "2026-11-20T00:00:00".to_owned();
         content.pulses[0].indicators[0].created = "2026-03-03T03:03:03".to_owned();
     });
-    let answer = engine.lookup(&[domain(EVIL)]).await.unwrap();
-    assert_eq!((answer.hits()[0].since.as_str(), fake.count(Route::Listing)), ("2026-03-03T03:03:03Z", 2));
+    // The first answer is kept for a millisecond.
+    let begun = Instant::now();
+    while engine.lookup(&[domain(EVIL)]).await.unwrap().hits()[0].since != "2026-03-03T03:03:03Z" {
+        assert!(begun.elapsed() < Duration::from_secs(5), "the old listing is kept");
+    }
+    assert_eq!(fake.count(Route::Listing), 2);
 }

@@ -161,7 +161,7 @@ async fn a_gzip_bomb_unpacks_to_its_size() {
 #[tokio::test]
 async fn a_dripping_answer_arrives_whole_but_late() {
     let fake = FakeOtx::start().await.unwrap();
-    fake.add(Rule::always(Fault::Drip(200, Duration::from_millis(10))));
+    fake.add(Rule::always(Fault::Drip(20, Duration::from_millis(10))));
     let begun = Instant::now();
     let body = body(&fake, "/api/v1/user/me").await.unwrap();
     assert_eq!(body["username"], "relay-demo");

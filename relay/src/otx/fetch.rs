@@ -17,7 +17,7 @@ use super::types::Pulse;
 /// rows were measured to arrive, 335,000 not to).
 const WHOLE_PULSE_ROWS: std::ops::RangeInclusive<u64> = 12..=5_000;
 /// Pages of one listing under way at once: what is in flight is memory, and OTX's patience.
-const PAGES_AT_ONCE: u64 = 16;
+const PAGES_AT_ONCE: u64 = 8;
 /// Pages that `next` may lead to beyond what `count` announces.
 const MOST_UNANNOUNCED_PAGES: u64 = 200;
 

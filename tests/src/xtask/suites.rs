@@ -65,7 +65,7 @@ impl Suites {
             Self::Faults => {
                 let mut cargo = Command::new("cargo");
                 cargo
-                    .args(["test", "--quiet", "--release", "-p", "tests", "--test", "engine_faults"])
+                    .args(["test", "--quiet", "--release", "-p", "tests", "--test", "engine_faults", "--", "--quiet"])
                     .stdout(Stdio::piped());
                 let mut running = cargo.spawn()?;
                 let count = watch(running.stdout.take(), result_of)?;
