@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use memchr::{memchr, memchr2};
+use memchr::memchr2;
 
 use super::lenient::{Number, Text};
 use super::page::WireRow;
@@ -98,18 +98,21 @@ impl<'a> Cursor<'a> {
     fn plain_string(&mut self) -> Read<&'a [u8]> {
         let start = self.at + 1;
         let rest = self.bytes.get(start..).ok_or(Stop::Incomplete)?;
-        let length = memchr(b'"', rest).ok_or(Stop::Incomplete)?;
-        let string = &rest[..length];
-        // A backslash hides quotes; a control character is no JSON.
-        if string.iter().any(|byte| *byte == b'\\' || *byte < b' ') {
+        let length = memchr2(b'"', b'\\', rest).ok_or(Stop::Incomplete)?;
+        if rest[length] == b'\\' {
             return Err(Stop::Other);
         }
         self.at = start + length + 1;
-        Ok(string)
+        Ok(&rest[..length])
     }
 
     fn text(&mut self) -> Read<Text<'a>> {
-        let string = std::str::from_utf8(self.plain_string()?).map_err(|_| Stop::Other)?;
+        let string = self.plain_string()?;
+        // Control characters are no JSON. Without an early end this becomes vector instructions.
+        if string.iter().fold(false, |found, byte| found | (*byte < b' ')) {
+            return Err(Stop::Other);
+        }
+        let string = std::str::from_utf8(string).map_err(|_| Stop::Other)?;
         Ok(Text(Some(Cow::Borrowed(string))))
     }
 

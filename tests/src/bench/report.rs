@@ -40,7 +40,7 @@ impl Report {
         let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
         let size = std::fs::metadata(relay).map_or(0, |file| file.len());
         let machine = format!(
-            "Machine: {cores} cores ({}), Linux {}. Commit {}, {}. Relay binary: {:.1} MiB, release profile.",
+            "Machine: {cores} cores ({}), Linux {}. Commit {}, {}. Relay binary: {:.1} MiB.",
             model.trim(),
             output("uname", &["-r"]),
             output("git", &["rev-parse", "--short=12", "HEAD"]),

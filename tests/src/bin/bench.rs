@@ -1,4 +1,4 @@
-//! `bench`: runs the benchmarks against a release binary of the relay and writes the report. `bench peer ADDRESS FILE` is
+//! `bench`: runs the benchmarks against a binary of the relay and writes the report. `bench peer ADDRESS FILE` is
 //! the reference server that it starts.
 
 use std::net::SocketAddr;
@@ -12,8 +12,8 @@ use clap::{Parser, Subcommand};
 struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
-    /// The relay's release binary
-    #[arg(long, default_value = "target/release/threatrelay")]
+    /// The relay's binary
+    #[arg(long, default_value = "target/dist/threatrelay")]
     relay: PathBuf,
     /// Where the report goes; nowhere when absent
     #[arg(long)]

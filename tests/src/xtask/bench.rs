@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: builds the release binary and measures it beside its references; writes `docs/benchmarks.md`.
+//! `cargo xtask bench`: builds the relay and its references as they are shipped and measures them; writes `docs/benchmarks.md`.
 
 use std::error::Error;
 use std::process::{Command, ExitCode};
@@ -14,13 +14,25 @@ pub(super) struct Bench {
 
 pub(super) fn run(arguments: &Bench) -> Result<ExitCode, Box<dyn Error>> {
     let built = Command::new("cargo")
-        .args(["build", "--release", "-p", "threatrelay", "-p", "tests", "--bin", "threatrelay", "--bin", "bench"])
+        .args([
+            "build",
+            "--profile",
+            "dist",
+            "-p",
+            "threatrelay",
+            "-p",
+            "tests",
+            "--bin",
+            "threatrelay",
+            "--bin",
+            "bench",
+        ])
         .status()?;
     if !built.success() {
         return Err("the build failed".into());
     }
     let folder =
-        std::env::current_exe()?.parent().and_then(|folder| folder.parent()).map(|target| target.join("release"));
+        std::env::current_exe()?.parent().and_then(|folder| folder.parent()).map(|target| target.join("dist"));
     let folder = folder.ok_or("the folder of built programs is unknown")?;
     let mut bench = Command::new(folder.join("bench"));
     bench.arg("--relay").arg(folder.join("threatrelay")).args(["--filter", &arguments.filter]);
