@@ -17,7 +17,8 @@ use crate::telemetry;
 use crate::trace::TraceId;
 
 /// Seconds; the buckets that OpenTelemetry advises for HTTP durations.
-const DURATION_BUCKETS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
+pub(crate) const DURATION_BUCKETS: [f64; 14] =
+    [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
 
 /// All metrics of a relay, with the registry they are read from.
 #[derive(Debug)]

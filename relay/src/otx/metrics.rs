@@ -7,8 +7,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-/// Buckets of the semantic conventions for HTTP durations, in seconds.
-const BUCKETS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
+use crate::metrics::DURATION_BUCKETS;
 
 /// The engine's metrics.
 #[derive(Clone, Debug)]
@@ -43,7 +42,7 @@ impl Metrics {
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self {
             calls: Family::default(),
-            call_seconds: Family::new_with_constructor(|| Histogram::new(BUCKETS)),
+            call_seconds: Family::new_with_constructor(|| Histogram::new(DURATION_BUCKETS)),
             retries: Counter::default(),
             inflight: Gauge::default(),
             cache: Family::default(),

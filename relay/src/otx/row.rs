@@ -109,7 +109,7 @@ impl<'a> Cursor<'a> {
     fn text(&mut self) -> Read<Text<'a>> {
         let string = self.plain_string()?;
         // Control characters are no JSON. Without an early end this becomes vector instructions.
-        if string.iter().fold(false, |found, byte| found | (*byte < b' ')) {
+        if string.iter().fold(0, |found, byte| found | u8::from(*byte < b' ')) != 0 {
             return Err(Stop::Other);
         }
         let string = std::str::from_utf8(string).map_err(|_| Stop::Other)?;
