@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::lenient::{Number, Object, Text};
-use super::row::{self, Plain};
+use super::row::{self, Plain, Tail};
 
 /// Longest single element or key that is buffered; a real row has about 335 bytes.
 const LONGEST_ELEMENT: usize = 256 * 1024;
@@ -71,12 +71,20 @@ pub(super) struct PageReader {
     buffer: Vec<u8>,
     head: PageHead,
     saw_array: bool,
+    tail: Tail,
 }
 
 impl PageReader {
     /// A reader of pages whose rows stand in `array`.
     pub(super) fn new(array: &'static str) -> Self {
-        Self { array, place: Place::Start, buffer: Vec::new(), head: PageHead::default(), saw_array: false }
+        Self {
+            array,
+            place: Place::Start,
+            buffer: Vec::new(),
+            head: PageHead::default(),
+            saw_array: false,
+            tail: Tail::default(),
+        }
     }
 
     /// Takes the next bytes and hands out the rows they complete.
@@ -148,7 +156,7 @@ impl PageReader {
                 length
             }
             (Place::Rows, _) => {
-                let Some((row, length)) = take_row(rest)? else { return Ok(None) };
+                let Some((row, length)) = take_row(rest, &mut self.tail)? else { return Ok(None) };
                 self.head.elements += 1;
                 if let Some(row) = row {
                     on_row(&row);
@@ -176,9 +184,9 @@ impl PageReader {
 }
 
 /// Reads one element of the array; the row is absent when the element has no row's form.
-fn take_row(rest: &[u8]) -> Result<Option<(Option<WireRow<'_>>, usize)>, Malformed> {
+fn take_row<'a>(rest: &'a [u8], tail: &mut Tail) -> Result<Option<(Option<WireRow<'a>>, usize)>, Malformed> {
     if rest.starts_with(b"{") {
-        match row::read(rest) {
+        match row::read(rest, tail) {
             Plain::Row(row, length) => return Ok(Some((Some(row), length))),
             Plain::Incomplete => return Ok(None),
             Plain::Other => {}

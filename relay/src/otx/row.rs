@@ -3,6 +3,7 @@
 //! form to the general parser.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use super::lenient::{Number, Text};
 use super::page::WireRow;
@@ -25,13 +26,39 @@ enum Stop {
 
 type Read<T> = Result<T, Stop>;
 
+/// What stood behind `created` in the row before. Most rows of a page end in the same bytes (no title, no description, no
+/// expiration, the same slug), so most ends are compared instead of read.
+#[derive(Default)]
+pub(super) struct Tail {
+    /// Up to and with the closing brace; empty when there is none to compare with.
+    bytes: Vec<u8>,
+    /// Where in it the text of `expiration` stands, if it is a text.
+    expiration: Option<Range<usize>>,
+}
+
+/// Longer ends are hardly ever repeated.
+const LONGEST_TAIL: usize = 1024;
+
 /// Reads the row at the start of `bytes`, which begin with `{`.
-pub(super) fn read(bytes: &[u8]) -> Plain<'_> {
+pub(super) fn read<'a>(bytes: &'a [u8], tail: &mut Tail) -> Plain<'a> {
     let mut cursor = Cursor { bytes, at: 1 };
-    match cursor.row() {
+    match cursor.row(tail) {
         Ok(row) => Plain::Row(row, cursor.at),
         Err(Stop::Incomplete) => Plain::Incomplete,
         Err(Stop::Other) => Plain::Other,
+    }
+}
+
+impl Tail {
+    /// Remembers an end that begins at `start` of the row.
+    fn keep(&mut self, bytes: &[u8], start: usize, expiration: Option<Range<usize>>) {
+        self.bytes.clear();
+        // An expiration that stands before `created` is no part of the end.
+        self.expiration =
+            expiration.filter(|place| place.start >= start).map(|place| place.start - start..place.end - start);
+        if bytes.len() <= LONGEST_TAIL {
+            self.bytes.extend_from_slice(bytes);
+        }
     }
 }
 
@@ -41,8 +68,10 @@ struct Cursor<'a> {
 }
 
 impl<'a> Cursor<'a> {
-    fn row(&mut self) -> Read<WireRow<'a>> {
+    fn row(&mut self, tail: &mut Tail) -> Read<WireRow<'a>> {
         let mut row = WireRow::default();
+        let mut after_created = None;
+        let mut expiration = None;
         if self.token()? == b'}' {
             self.at += 1;
             return Ok(row);
@@ -58,11 +87,30 @@ impl<'a> Cursor<'a> {
             self.at += 1;
             let first = self.token()?;
             match (key, first) {
-                (b"indicator", b'"') => row.indicator = self.text()?,
-                (b"type", b'"') => row.kind = self.text()?,
-                (b"created", b'"') => row.created = self.text()?,
-                (b"expiration", b'"') => row.expiration = self.text()?,
-                (b"id", b'0'..=b'9') => row.id = self.number()?,
+                (b"indicator", b'"') => {
+                    row.indicator = self.text()?;
+                    after_created = None;
+                }
+                (b"type", b'"') => {
+                    row.kind = self.text()?;
+                    after_created = None;
+                }
+                (b"id", b'0'..=b'9') => {
+                    row.id = self.number()?;
+                    after_created = None;
+                }
+                (b"created", b'"') => {
+                    row.created = self.text()?;
+                    if self.ends_like(tail, &mut row)? {
+                        return Ok(row);
+                    }
+                    after_created = Some(self.at);
+                }
+                (b"expiration", b'"') => {
+                    let start = self.at + 1;
+                    row.expiration = self.text()?;
+                    expiration = Some(start..self.at - 1);
+                }
                 // Of another type than OTX gives them.
                 (b"indicator" | b"type" | b"created" | b"expiration" | b"id", b'n') => self.word()?,
                 (b"indicator" | b"type" | b"created" | b"expiration" | b"id", _) => return Err(Stop::Other),
@@ -74,11 +122,27 @@ impl<'a> Cursor<'a> {
                 b',' => self.at += 1,
                 b'}' => {
                     self.at += 1;
+                    if let Some(start) = after_created {
+                        tail.keep(&self.bytes[start..self.at], start, expiration);
+                    }
                     return Ok(row);
                 }
                 _ => return Err(Stop::Other),
             }
         }
+    }
+
+    /// Whether the rest of the row is the end of the row before; then it is read.
+    fn ends_like(&mut self, tail: &Tail, row: &mut WireRow<'a>) -> Read<bool> {
+        let rest = self.bytes.get(self.at..).ok_or(Stop::Incomplete)?;
+        if tail.bytes.is_empty() || !rest.starts_with(&tail.bytes) {
+            return Ok(false);
+        }
+        if let Some(expiration) = tail.expiration.clone().and_then(|place| rest.get(place)) {
+            row.expiration = Text(Some(Cow::Borrowed(std::str::from_utf8(expiration).map_err(|_| Stop::Other)?)));
+        }
+        self.at += tail.bytes.len();
+        Ok(true)
     }
 
     /// The next byte that is not blank; the cursor stays before it.
@@ -223,7 +287,7 @@ mod tests {
 
     #[test]
     fn a_row_reads_as_the_general_parser_reads_it() {
-        let Plain::Row(row, length) = read(REAL.as_bytes()) else { unreachable!("not plain") };
+        let Plain::Row(row, length) = read(REAL.as_bytes(), &mut Tail::default()) else { unreachable!("not plain") };
         assert_eq!(&REAL[length..], ", {");
         assert_eq!((row.id.0, row.indicator.0.as_deref()), (Some(361_850), Some("webserver.evil.example")));
         assert_eq!(Row::of(&row), general(REAL));
@@ -232,9 +296,44 @@ mod tests {
             r#"{"indicator":"b","id":0}"#,
             "{}",
         ] {
-            let Plain::Row(row, length) = read(text.as_bytes()) else { unreachable!("not plain: {text}") };
+            let Plain::Row(row, length) = read(text.as_bytes(), &mut Tail::default()) else {
+                unreachable!("not plain: {text}")
+            };
             assert_eq!((Row::of(&row), length), (general(text), text.len()), "{text}");
         }
+    }
+
+    #[test]
+    fn rows_that_follow_one_another_read_as_the_general_parser_reads_them() {
+        let starts = [
+            r#"{"id": 1, "indicator": "a.example", "type": "domain", "created": "2024-01-01T00:00:00""#,
+            r#"{"id": 2, "indicator": "192.0.2.1", "type": "IPv4", "created": "2024-02-02T00:00:00""#,
+            r#"{"x": "2029-01-01T00:00:00", "id": 3, "indicator": "x", "created": "2024-03-03T00:00:00""#,
+            r#"{"created": "2024-04-04T00:00:00""#,
+            r#"{"created": "2024-05-05T00:00:00", "id": 5, "indicator": "b.example", "type": "domain""#,
+        ];
+        let ends = [
+            r#", "expiration": null, "is_active": 1}"#,
+            r#", "expiration": "2026-01-01T00:00:00", "slug": "ip"}"#,
+            r#", "expiration": "2027-01-01T00:00:00", "slug": "ip"}"#,
+            r#", "false_positive": {"id": 9, "expiration": "2028-01-01T00:00:00"}}"#,
+            "}",
+        ];
+        let mut tail = Tail::default();
+        let mut compared = 0;
+        // Every pair of rows, one after the other.
+        for before in 0..starts.len() * ends.len() {
+            for row in 0..starts.len() * ends.len() {
+                for row in [before, row, row] {
+                    let text = format!("{}{}", starts[row / ends.len()], ends[row % ends.len()]);
+                    let likely = text.ends_with(std::str::from_utf8(&tail.bytes).unwrap_or("-"));
+                    compared += usize::from(likely && !tail.bytes.is_empty());
+                    let Plain::Row(read, length) = read(text.as_bytes(), &mut tail) else { unreachable!("{text}") };
+                    assert_eq!((Row::of(&read), length), (general(&text), text.len()), "{text}");
+                }
+            }
+        }
+        assert!(compared > 300, "only {compared} ends were compared");
     }
 
     #[test]
@@ -254,9 +353,13 @@ mod tests {
 
     #[test]
     fn every_beginning_of_a_row_is_incomplete() {
-        let Plain::Row(_, length) = read(REAL.as_bytes()) else { unreachable!("not plain") };
+        let Plain::Row(_, length) = read(REAL.as_bytes(), &mut Tail::default()) else { unreachable!("not plain") };
         for end in 1..length {
-            assert!(matches!(read(&REAL.as_bytes()[..end]), Plain::Incomplete), "{}", &REAL[..end]);
+            assert!(
+                matches!(read(&REAL.as_bytes()[..end], &mut Tail::default()), Plain::Incomplete),
+                "{}",
+                &REAL[..end]
+            );
         }
     }
 
@@ -281,9 +384,9 @@ mod tests {
             "{,}",
             "{\"indicator\":\"a\nb\"}",
         ] {
-            assert!(matches!(read(text.as_bytes()), Plain::Other), "{text}");
+            assert!(matches!(read(text.as_bytes(), &mut Tail::default()), Plain::Other), "{text}");
         }
         let invalid = [b"{\"indicator\":\"".as_slice(), &[0xff], b"\"}"].concat();
-        assert!(matches!(read(&invalid), Plain::Other));
+        assert!(matches!(read(&invalid, &mut Tail::default()), Plain::Other));
     }
 }
