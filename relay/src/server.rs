@@ -4,6 +4,7 @@
 
 mod listening;
 mod patience;
+mod stream;
 #[cfg(test)]
 mod tests;
 

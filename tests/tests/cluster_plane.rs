@@ -126,6 +126,9 @@ async fn a_paused_api_server_does_not_answer_and_goes_on_when_resumed() {
     assert!(asked.is_err(), "a paused server answered: {asked:?}");
     plane.sandbox().resume("kube-apiserver").unwrap();
     plane.api().get("/api/v1/namespaces").await.unwrap();
+    // Paused again, it must not hold up the end. `nsenter` stops a moment after its program.
+    plane.sandbox().pause("kube-apiserver").unwrap();
+    tokio::time::sleep(Duration::from_millis(200)).await;
 }
 
 #[tokio::test]

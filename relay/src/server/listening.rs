@@ -20,7 +20,8 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::patience::{Patience, Watched};
+use super::patience::Patience;
+use super::stream::Watched;
 use crate::config::Limits;
 
 /// Pause after an `accept` that failed for want of something, file descriptors above all.
@@ -52,7 +53,7 @@ impl Listening {
             while let Some(accepted) = stopped.run_until_cancelled(next(&listener, &room)).await {
                 let Ok((stream, place)) = accepted else { continue };
                 let patience = Arc::new(Patience::new(limits.header_timeout, limits.idle_timeout));
-                let stream = TokioIo::new(Watched { stream, patience: patience.clone() });
+                let stream = TokioIo::new(Watched::new(stream, patience.clone()));
                 let connection = http.serve_connection(stream, noted(answer.clone(), patience.clone()));
                 let stopped = stopped.child_token();
                 connections.spawn(async move {

@@ -2,15 +2,9 @@
 //! the next request or for somebody to read the answer otherwise. While a request is being answered the connection
 //! waits for the relay, and there is no limit. The stream notes what passes; nothing here fails.
 
-use std::io::{self, IoSlice};
-use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 /// Nothing of a request is there.
@@ -62,13 +56,15 @@ impl Patience {
         (end > now).then_some(end.min(soon))
     }
 
-    fn bytes_came(&self) {
+    /// The caller sent something.
+    pub(super) fn bytes_came(&self) {
         if self.phase.load(Ordering::Relaxed) == IDLE {
             self.enter(HEAD);
         }
     }
 
-    fn bytes_went(&self) {
+    /// The caller took something.
+    pub(super) fn bytes_went(&self) {
         if self.phase.load(Ordering::Relaxed) == IDLE {
             self.enter(IDLE);
         }
@@ -78,60 +74,6 @@ impl Patience {
         let since = u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.phase.store(phase, Ordering::Relaxed);
         self.since.store(since, Ordering::Relaxed);
-    }
-}
-
-/// A connection's stream.
-pub(super) struct Watched {
-    pub(super) stream: TcpStream,
-    pub(super) patience: Arc<Patience>,
-}
-
-impl AsyncRead for Watched {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        if buffer.filled().len() > before {
-            self.patience.bytes_came();
-        }
-        read
-    }
-}
-
-impl AsyncWrite for Watched {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.note(written)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
-        self.note(written)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-}
-
-impl Watched {
-    fn note(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        if matches!(written, Poll::Ready(Ok(1..))) {
-            self.patience.bytes_went();
-        }
-        written
     }
 }
 

@@ -169,6 +169,17 @@ async fn an_oversize_body_is_413_before_it_is_sent() {
 }
 
 #[tokio::test]
+async fn the_answer_to_a_refused_body_can_be_read_by_a_caller_who_sends_all_of_it_first() {
+    let running = run(|_| ()).await;
+    let body = "[".repeat(8 << 20);
+    let request = format!(
+        "POST /refer/observables HTTP/1.1\r\nHost: relay.example\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    assert_eq!(status(&rest(connect(running.relay, &request).await).await), 413);
+}
+
+#[tokio::test]
 async fn a_body_that_is_not_framed_as_declared_is_400() {
     let running = run(|_| ()).await;
     let bad_chunk =

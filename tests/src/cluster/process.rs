@@ -64,8 +64,11 @@ impl Processes {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// After the sandbox's end: waits for every `nsenter`. One whose program was paused has stopped with it.
-    pub fn reap(&self) {
+    /// Ends every `nsenter`, so that the programs' only parent is the sandbox's first process.
+    ///
+    /// The kernel ends a PID namespace when all in it are reaped. An `nsenter` whose program was paused has stopped
+    /// with it and would never reap it.
+    pub fn abandon(&self) {
         for entered in self.lock().iter_mut().filter_map(|process| process.entered.as_mut()) {
             let _ = entered.kill();
             let _ = entered.wait();

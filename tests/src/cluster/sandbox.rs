@@ -248,8 +248,8 @@ fn enter_and<T: Send>(network: &File, work: impl FnOnce() -> io::Result<T> + Sen
 impl Drop for Sandbox {
     fn drop(&mut self) {
         drop(self.supervisor.stdin.take());
+        self.processes.abandon();
         let _ = self.supervisor.wait();
-        self.processes.reap();
         if let Some(relays) = self.relays.take() {
             relays.shutdown_background();
         }

@@ -1,0 +1,1 @@
+//! Turns a `ThreatRelay` custom resource into a running, reachable, observed relay.
