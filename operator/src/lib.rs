@@ -1,1 +1,3 @@
 //! Turns a `ThreatRelay` custom resource into a running, reachable, observed relay.
+
+pub mod api;
