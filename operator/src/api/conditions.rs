@@ -210,7 +210,8 @@ pub fn set(
     now: Timestamp,
 ) {
     let before = conditions.iter().position(|condition| condition.type_ == type_).map(|at| conditions.remove(at));
-    let since = before.filter(|before| before.status == truth.word()).map_or(Time(now), |same| same.last_transition_time);
+    let since =
+        before.filter(|before| before.status == truth.word()).map_or(Time(now), |same| same.last_transition_time);
     conditions.push(Condition {
         type_: type_.to_owned(),
         status: truth.word().to_owned(),
