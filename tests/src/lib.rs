@@ -10,6 +10,7 @@ pub mod fake_otx;
 pub mod faultproxy;
 pub mod issuer;
 pub mod jwks_server;
+pub mod operator;
 pub mod oracle;
 pub mod process;
 pub mod relay;
