@@ -1,6 +1,6 @@
 //! Stops and rotations under load: the relay's own process is told to end, or its keys change, while callers ask all the
 //! time; every request that was begun gets a whole, right answer.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a failed step is a failed test")]
+#![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
 
 use std::fs;
 use std::os::unix::fs::symlink;

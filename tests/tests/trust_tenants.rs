@@ -1,6 +1,6 @@
 //! Many tenants at one relay, each with an OTX key, a limit and private pulses of its own: nothing of one is ever seen by
 //! or charged to another.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a failed step is a failed test")]
+#![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
