@@ -30,7 +30,7 @@ impl Outside {
         Self { names, connections: Arc::default() }
     }
 
-    /// Connections begun so far, to whatever address and with whatever outcome.
+    /// Connections begun so far, to whatever host; those that found no address are counted.
     #[must_use]
     pub fn connections(&self) -> usize {
         self.connections.load(Ordering::Relaxed)
