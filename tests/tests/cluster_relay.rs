@@ -48,10 +48,10 @@ async fn a_relay_pod_answers_from_the_fake_otx_in_another_pod_through_service_an
         cluster.api().field(&format!("/api/v1/namespaces/{namespace}/services/threatrelay"), "/spec/clusterIP").await;
     let service = SocketAddr::new(service.unwrap().as_str().unwrap().parse().unwrap(), 9090);
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
-    let direct = format!("http://{}", cluster.sandbox().forward(service).unwrap());
+    let direct = format!("http://{}", cluster.forward(service).unwrap());
     assert_eq!(sightings(&http, &direct, &token).await, ["203.0.113.31"]);
 
-    let outside = cluster.sandbox().forward(traefik.https).unwrap();
+    let outside = cluster.forward(traefik.https).unwrap();
     let https = reqwest::Client::builder()
         .no_proxy()
         .resolve("relay.example", outside)

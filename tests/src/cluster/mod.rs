@@ -12,6 +12,8 @@ pub mod build;
 pub mod control_plane;
 pub mod debian;
 pub mod image;
+pub mod kind;
+mod local;
 mod memory;
 pub mod network_policy;
 pub mod node;
