@@ -1,8 +1,9 @@
-//! Running test suites by nextest and counting what they did.
+//! Running test suites and counting what they did: by nextest, a process a test, or by cargo, a process a suite.
 
 use std::error::Error;
 use std::fmt;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 /// Tests by how they ended.
@@ -37,15 +38,20 @@ impl fmt::Display for Count {
 pub(super) enum Suites {
     /// What runs anywhere, a process a test.
     Plain,
-    /// The fault table: thousands of cases that mostly wait, in one process.
-    Faults,
-    /// What needs a Kubernetes.
+    /// Thousands of cases that mostly wait, a process a suite.
+    Tables,
+    /// What needs a Kubernetes of its own, a process a test.
     Cluster,
+    /// What shares a control plane among its tests, a process a suite.
+    Plane,
 }
 
-/// The binaries of the parts, in nextest's language.
-const CLUSTER: &str = "package(tests) and binary(/^(cluster_|faultproxy)/)";
-const FAULTS: &str = "package(tests) and binary(engine_faults)";
+/// Suites whose tests share a process.
+const TABLES: &[&str] = &["engine_faults"];
+/// Suites whose tests share a control plane, and so a process.
+const PLANE: &[&str] = &[];
+/// The suites that need a Kubernetes, in nextest's language.
+const CLUSTER: &str = "binary(/^(cluster_|faultproxy)/)";
 
 impl Suites {
     /// Builds and runs them.
@@ -59,29 +65,46 @@ impl Suites {
         if !built.success() {
             return Err("the build failed".into());
         }
+        let shared: Vec<String> = TABLES.iter().chain(PLANE).map(|suite| format!("binary({suite})")).collect();
+        let shared = shared.join(" or ");
         match self {
-            Self::Plain => nextest(&format!("not ({CLUSTER}) and not ({FAULTS})")),
-            Self::Cluster => nextest(CLUSTER),
-            Self::Faults => {
-                let mut cargo = Command::new("cargo");
-                cargo
-                    .args(["test", "--quiet", "--release", "-p", "tests", "--test", "engine_faults", "--", "--quiet"])
-                    .stdout(Stdio::piped());
-                let mut running = cargo.spawn()?;
-                let count = watch(running.stdout.take(), result_of)?;
-                running.wait()?;
-                count.ok_or_else(|| "the fault table ended without a result".into())
-            }
+            Self::Plain => nextest(&format!("not (package(tests) and ({CLUSTER} or {shared}))")),
+            Self::Cluster => nextest(&format!("package(tests) and {CLUSTER} and not ({shared})")),
+            Self::Tables => cargo_test(TABLES),
+            Self::Plane => cargo_test(PLANE),
         }
     }
 }
 
+/// Runs each of these suites of the tests' crate in one process.
+fn cargo_test(suites: &[&str]) -> Result<Count, Box<dyn Error>> {
+    let mut all = Count::default();
+    for suite in suites {
+        println!("{suite}:");
+        let mut cargo = Command::new("cargo");
+        cargo.args(["test", "--quiet", "--release", "-p", "tests", "--test", suite, "--", "--quiet"]);
+        let mut running = cargo.env("THREATRELAY_BINARY", relay()?).stdout(Stdio::piped()).spawn()?;
+        let count = watch(running.stdout.take(), result_of)?;
+        let status = running.wait()?;
+        let count = count.ok_or_else(|| format!("{suite} ended without a result ({status})"))?;
+        if !status.success() && count.failed == 0 {
+            return Err(format!("{suite} ended with {status}").into());
+        }
+        all.add(&count);
+    }
+    Ok(all)
+}
+
+/// The relay's binary, for tests that start it.
+fn relay() -> io::Result<PathBuf> {
+    Ok(std::env::current_exe()?.with_file_name("threatrelay"))
+}
+
 fn nextest(filter: &str) -> Result<Count, Box<dyn Error>> {
     let ignored = ignored(filter)?;
-    let relay = std::env::current_exe()?.with_file_name("threatrelay");
     let mut cargo = Command::new("cargo");
     cargo.args(["nextest", "run", "--release", "--workspace", "--no-fail-fast", "--color", "never", "-E", filter]);
-    let mut running = cargo.env("THREATRELAY_BINARY", relay).stderr(Stdio::piped()).spawn()?;
+    let mut running = cargo.env("THREATRELAY_BINARY", relay()?).stderr(Stdio::piped()).spawn()?;
     let count = watch(running.stderr.take(), summary_of)?;
     let status = running.wait()?;
     let count = Count { skipped: ignored, ..count.ok_or("nextest ended without a summary")? };

@@ -54,11 +54,12 @@ pub(super) fn run(arguments: &Test) -> Result<ExitCode, Box<dyn Error>> {
     }
     if wanted(Layer::Suites) {
         count.add(&Suites::Plain.run()?);
-        count.add(&Suites::Faults.run()?);
+        count.add(&Suites::Tables.run()?);
     }
     if let Some(programs) = programs {
         let built = programs.join().map_err(|_| "the build of the cluster's programs broke")?;
         count.add_check("cluster programs", built.inspect_err(|error| eprintln!("error: {error}")).is_ok());
+        count.add(&Suites::Plane.run()?);
         count.add(&Suites::Cluster.run()?);
     }
     println!("{count}");
