@@ -2,6 +2,7 @@
 //! benchmarks.
 
 pub mod bench;
+pub mod binaries;
 pub mod canonical;
 pub mod cluster;
 pub mod engine;

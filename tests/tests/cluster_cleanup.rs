@@ -174,7 +174,7 @@ async fn way_in_is_stopped(folder: &Path, end: &str) {
         let ways = processes_of(folder).into_iter();
         let mut ways = ways.filter(|(_, line)| line.starts_with("nsenter") && line.contains(&format!("{end} ")));
         let stat = fs::read_to_string(format!("/proc/{}/stat", ways.next()?.0.as_raw_pid())).ok()?;
-        Some(stat.rsplit_once(") ")?.1.chars().next()?)
+        stat.rsplit_once(") ")?.1.chars().next()
     };
     Eventually::new(format!("the nsenter of {end} is stopped"))
         .matches(state, |state| *state == Some('T'))
