@@ -18,6 +18,7 @@ pub mod reply;
 pub mod schema;
 pub mod shared;
 pub mod tls;
+pub mod traffic;
 pub mod trial;
 pub mod wire;
 pub mod world;

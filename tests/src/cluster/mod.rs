@@ -8,6 +8,7 @@
 
 mod addons;
 pub mod api;
+pub mod audit;
 pub mod build;
 pub mod control_plane;
 pub mod debian;
