@@ -46,17 +46,22 @@ impl Used {
     /// # Errors
     /// When the log cannot be read.
     pub fn by(user: &str, log: &Path) -> io::Result<Self> {
-        let mut used = Self::default();
+        let mut all = Self::default();
         for line in fs::read_to_string(log)?.lines() {
             let entry: Value = serde_json::from_str(line).unwrap_or_default();
             let Some(right) = right(&entry).filter(|_| entry["user"]["username"] == user) else { continue };
-            if entry["responseStatus"]["code"] == 403 {
-                used.refused.insert(format!("{right}: {}", entry["responseStatus"]["message"]));
-            } else {
-                used.rights.insert(right);
+            let status = &entry["responseStatus"];
+            if status["code"] == 403 {
+                all.refused.insert(format!("{right}: {}", status["message"]));
+                continue;
             }
+            if right.verb == "patch" && status["code"] == 201 {
+                // An apply that created needs both rights; the second is checked without a request of its own.
+                all.rights.insert(Right { verb: "create".to_owned(), ..right.clone() });
+            }
+            all.rights.insert(right);
         }
-        Ok(used)
+        Ok(all)
     }
 
     /// Those `granted` rights that were not used: a right on the whole cluster is used in any namespace.
@@ -176,6 +181,13 @@ mod tests {
         assert_eq!(idle(&granted(None, &rules)), ["patch deployments/scale.apps"]);
         assert_eq!(idle(&granted(Some("a"), &rules)), ["patch deployments/scale.apps in a"]);
         assert_eq!(idle(&granted(Some("b"), &rules)).len(), 2);
+    }
+
+    #[test]
+    fn an_apply_that_creates_uses_both_rights() {
+        let log = log(&[entry("me", "patch", "a", 201)]);
+        let verbs: Vec<_> = Used::by("me", log.path()).unwrap().rights.into_iter().map(|right| right.verb).collect();
+        assert_eq!(verbs, ["create", "patch"]);
     }
 
     #[test]
