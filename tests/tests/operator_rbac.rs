@@ -44,7 +44,8 @@ async fn for_one_namespace_every_right_is_used_and_nothing_is_refused() {
 /// A control plane with the operator's types, account and roles, and all optional APIs.
 async fn prepared() -> ControlPlane {
     let plane = ControlPlane::start().await.unwrap();
-    let crd = std::process::Command::new(binaries::shipped("threatrelay-operator")).arg("crd").output().unwrap();
+    let crd =
+        std::process::Command::new(binaries::shipped("threatrelay-operator").unwrap()).arg("crd").output().unwrap();
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("crd.yaml"), crd.stdout).unwrap();
     fs::write(folder.path().join("monitors.json"), service_monitors().to_string()).unwrap();
@@ -187,7 +188,7 @@ impl Operator {
         let folder = tempfile::tempdir().unwrap();
         let kubeconfig = folder.path().join("kubeconfig");
         fs::write(&kubeconfig, plane.api().access().with_token(token).kubeconfig()).unwrap();
-        let mut command = Command::new(binaries::shipped("threatrelay-operator"));
+        let mut command = Command::new(binaries::shipped("threatrelay-operator").unwrap());
         command.args(["run", "--listen", "127.0.0.1:0", "--lease-namespace", SYSTEM]).args(flags);
         command.env("KUBECONFIG", kubeconfig).stdin(Stdio::null()).kill_on_drop(true);
         Self { child: command.spawn().unwrap(), _folder: folder }
