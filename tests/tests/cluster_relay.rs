@@ -53,7 +53,7 @@ async fn a_rollout_of_relay_pods_fails_no_request_through_service_or_ingress() {
     // Those of before are ending then.
     let pods = format!("/api/v1/namespaces/{}/pods?labelSelector=app%3Drelay", scene.namespace);
     let count = async || scene.bed.cluster.api().field(&pods, "/items").await.unwrap().as_array().unwrap().len();
-    let gone = Eventually::new("only the new pods are left").within(Duration::from_secs(60));
+    let gone = Eventually::new("only the new pods are left").within(Duration::from_mins(1));
     gone.matches(count, |count| *count == 2).await.unwrap();
     for (traffic, through) in traffic.into_iter().zip(["Service", "Ingress"]) {
         let tally = traffic.stop().await;
