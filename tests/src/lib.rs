@@ -4,6 +4,7 @@
 pub mod bench;
 pub mod canonical;
 pub mod cluster;
+pub mod command;
 pub mod engine;
 pub mod eventually;
 pub mod fake_otx;
