@@ -105,7 +105,7 @@ impl Said {
             text = text.replace(value, word);
         }
         // Trailing blanks say nothing and do not survive editors.
-        let text: String = text.lines().map(|line| format!("{}\n", line.trim_end())).collect();
+        let text: String = text.lines().flat_map(|line| [line.trim_end(), "\n"]).collect();
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/cli/{name}.txt"));
         if std::env::var_os("THREATRELAY_WRITE_GOLDEN").is_some() {
             std::fs::write(&file, text).expect("the golden file");

@@ -64,8 +64,8 @@ pub fn link(observable: &Observable, web: &Url) -> String {
 
 fn write_link(text: &mut String, Observable { kind, value }: &Observable, site: &str) {
     let (_, category) = words(*kind);
-    [site, "/indicator/", category, "/"].into_iter().for_each(|part| text.push_str(part));
-    utf8_percent_encode(value, IN_URL).for_each(|part| text.push_str(part));
+    text.extend([site, "/indicator/", category, "/"]);
+    text.extend(utf8_percent_encode(value, IN_URL));
 }
 
 /// What people and OTX's pages call observables of this type.

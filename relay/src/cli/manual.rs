@@ -12,13 +12,11 @@ pub(super) fn page(mut program: Command, words: &[String]) -> Outcome {
     program.build();
     let mut command = &program;
     for word in words {
-        match command.find_subcommand(word) {
-            Some(found) => command = found,
-            None => {
-                let why = format!("{} has no command {word:?}; see `threatrelay --help`", command.get_name());
-                return Outcome::failed(why, USAGE);
-            }
-        }
+        let Some(found) = command.find_subcommand(word) else {
+            let why = format!("{} has no command {word:?}; see `threatrelay --help`", command.get_name());
+            return Outcome::failed(why, USAGE);
+        };
+        command = found;
     }
     let mut page = Vec::new();
     match Man::new(command.clone()).render(&mut page) {

@@ -34,9 +34,9 @@ use crate::telemetry;
 #[derive(Debug, Parser)]
 #[command(name = "threatrelay", version, after_help = AFTER_HELP, max_term_width = 100)]
 struct Cli {
-    /// When to use colours: auto (on a terminal, see also NO_COLOR, CLICOLOR_FORCE), always, never
     #[arg(
         long,
+        help = "When to use colours: auto (on a terminal, see also NO_COLOR, CLICOLOR_FORCE), always, never",
         value_enum,
         default_value_t,
         global = true,
@@ -89,7 +89,7 @@ enum Command {
     /// Print the document that registers the relay with a region of SecureX / XDR
     #[command(after_help = module_type::AFTER_HELP)]
     ModuleType(module_type::Registration),
-    /// Print an OpenAPI 3.1 document of the relay's endpoints
+    #[command(about = "Print an OpenAPI 3.1 document of the relay's endpoints")]
     Openapi,
     /// Print a script that completes commands in a shell
     #[command(after_help = "Example:\n  threatrelay completions bash > /etc/bash_completion.d/threatrelay")]

@@ -172,12 +172,12 @@ pub(super) fn run(registration: &Registration) -> Outcome {
         Ok(json) => Outcome::done(json + "\n"),
         Err(error) => return Outcome::failed(error, super::outcome::FAILURE),
     };
-    let path = "/iroh/iroh-int/module-type";
-    let (method, path) = match output {
-        Form::Json => ("POST", path.to_owned()),
-        Form::Patch => ("PATCH", format!("{path}/ID")),
+    let (method, id) = match output {
+        Form::Json => ("POST", ""),
+        Form::Patch => ("PATCH", "/ID"),
     };
-    outcome.diagnose(&FAINT, "next", format!("{method} it to https://{}{path}", region.host()));
+    let host = region.host();
+    outcome.diagnose(&FAINT, "next", format!("{method} it to https://{host}/iroh/iroh-int/module-type{id}"));
     outcome.diagnose(&FAINT, "next", format!("auth.audiences of the relay has to hold {audience}"));
     outcome
 }

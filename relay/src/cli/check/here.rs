@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use tokio::net::TcpListener;
 use url::Url;
 
-use super::probe::{get, reached};
+use super::probe::get;
 use super::report::Report;
 use crate::auth::fetch::{chain, client, fetch};
 use crate::auth::{Authenticator, parse_jwks_file};
@@ -19,6 +19,7 @@ use crate::cli::outcome::{FAILURE, SETTINGS, UNAUTHORIZED, UNREACHABLE};
 use crate::cli::text::counted;
 use crate::config::{AuthMode, Config, Jwks, Origin};
 use crate::otx::Failure;
+use crate::server::origin;
 
 /// Clock difference that tokens with times in them may not survive.
 const SKEW: Duration = Duration::from_secs(30);
@@ -48,7 +49,7 @@ pub(super) async fn check(file: &ConfigFile, key: &KeySource) -> Report {
     tokens(&mut report, &config).await;
     report.group("Addresses");
     for (name, address) in [("listen", config.listen), ("adminListen", config.admin_listen)] {
-        listener(&mut report, name, address, &reached(config.admin_listen)).await;
+        listener(&mut report, name, address, &origin(config.admin_listen)).await;
     }
     report
 }

@@ -1,7 +1,6 @@
 //! `check --probe`: one request to the admin listener, one line, 0 or 1. It stands in for an HTTP probe where only
 //! commands can be run.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use reqwest::Client;
@@ -12,6 +11,7 @@ use crate::cli::ConfigFile;
 use crate::cli::config::refusal;
 use crate::cli::outcome::{FAILURE, Outcome, SETTINGS};
 use crate::cli::text::harmless;
+use crate::server;
 
 /// Longest time for an answer.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
@@ -20,7 +20,7 @@ pub(super) async fn ask(probe: Probe, admin: Option<&Url>, file: &ConfigFile) ->
     let origin = match admin {
         Some(url) => url.as_str().trim_end_matches('/').to_owned(),
         None => match file.load() {
-            Ok(loaded) => reached(loaded.config.admin_listen),
+            Ok(loaded) => server::origin(loaded.config.admin_listen),
             Err(errors) => return refusal(&errors, SETTINGS),
         },
     };
@@ -43,14 +43,4 @@ pub(super) async fn get(url: &str) -> Result<(u16, String), String> {
     let answer = client.get(url).send().await.map_err(said)?;
     let status = answer.status().as_u16();
     Ok((status, answer.text().await.map_err(said)?))
-}
-
-/// The origin by which this machine reaches an address it listens on.
-pub(super) fn reached(address: SocketAddr) -> String {
-    let ip = match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    format!("http://{}", SocketAddr::new(ip, address.port()))
 }

@@ -138,21 +138,21 @@ impl Lookups {
     }
 
     fn outcome(&self, found: &[Lookup], config: &Config) -> Outcome {
-        let (web, trace, limit) = (&config.otx.web_url, TraceId::random(), usize::from(self.limit));
+        let (web, limit) = (&config.otx.web_url, usize::from(self.limit));
         let stdout = match self.output {
             Form::Table => report::table(found, limit, web, super::text::terminal_width()),
             Form::Json => report::json(found, limit, web),
             Form::Links => report::links(found, limit, web),
             Form::Ctim => {
-                let answer = to_canonical(&observe::answer(found, limit, web, &trace));
+                let answer = to_canonical(&observe::answer(found, limit, web, &TraceId::random()));
                 String::from_utf8_lossy(&answer).into_owned()
             }
         };
         let mut outcome = Outcome { exit_code: self.exit_code(found), stdout, ..Outcome::default() };
         // In the other forms they are a part of the output.
         if matches!(self.output, Form::Table | Form::Links) {
-            for entry in otx::entries(found, &trace) {
-                let message = super::text::harmless(&entry.message.replace(&format!("; trace {trace}"), ""));
+            for entry in report::entries(found) {
+                let message = super::text::harmless(&entry.message);
                 match entry.severity {
                     Severity::Warning => outcome.diagnose(&WARNING, "warning", message),
                     Severity::Error | Severity::Fatal => outcome.diagnose(&ERROR, "error", message),

@@ -10,6 +10,7 @@ use url::Url;
 use crate::api::refer::link;
 use crate::cli::outcome::{ERROR, FAINT, GOOD, STRONG};
 use crate::cli::text::{self, counted, harmless};
+use crate::error::ErrorEntry;
 use crate::mapping::page;
 use crate::observable::{Observable, ObservableType};
 use crate::otx::types::Pulse;
@@ -30,7 +31,7 @@ struct Entry<'a> {
     link: String,
     pulses: Vec<Row<'a>>,
     /// What could not be asked.
-    errors: Vec<Fault>,
+    errors: Vec<ErrorEntry>,
 }
 
 #[derive(Serialize)]
@@ -45,12 +46,13 @@ struct Row<'a> {
     link: String,
 }
 
-#[derive(Serialize)]
-struct Fault {
-    code: &'static str,
-    message: String,
-    #[serde(rename = "type")]
-    severity: crate::error::Severity,
+/// What could not be asked, as the relay says it, but for the trace id: here no log has it.
+pub(super) fn entries(found: &[Lookup]) -> Vec<ErrorEntry> {
+    let trace = TraceId::random();
+    let entries = otx::entries(found, &trace)
+        .into_iter()
+        .map(|entry| ErrorEntry { message: entry.message.replace(&format!("; trace {trace}"), ""), ..entry });
+    entries.collect()
 }
 
 /// The matches that are shown, newest first.
@@ -69,12 +71,6 @@ pub(super) fn json(found: &[Lookup], limit: usize, web: &Url) -> String {
 
 fn entry<'a>(lookup: &'a Lookup, limit: usize, web: &Url) -> Entry<'a> {
     let Observable { kind, value } = &lookup.observable;
-    let trace = TraceId::random();
-    let errors = otx::entries(std::slice::from_ref(lookup), &trace).into_iter().map(|entry| Fault {
-        code: entry.code,
-        message: entry.message.replace(&format!("; trace {trace}"), ""),
-        severity: entry.severity,
-    });
     Entry {
         value,
         kind: kind.as_str(),
@@ -82,7 +78,7 @@ fn entry<'a>(lookup: &'a Lookup, limit: usize, web: &Url) -> Entry<'a> {
         known: lookup.outcome.as_ref().ok().map(|known| !known.matches.is_empty()),
         link: link(&lookup.observable, web),
         pulses: shown(lookup, limit).into_iter().map(|(matched, pulse)| row(matched, pulse, web)).collect(),
-        errors: errors.collect(),
+        errors: entries(std::slice::from_ref(lookup)),
     }
 }
 
@@ -147,7 +143,11 @@ fn block(text: &mut String, lookup: &Lookup, limit: usize, web: &Url, width: Opt
     let rows: Vec<[String; 5]> = pulses
         .into_iter()
         .map(|(matched, pulse)| {
-            let cell = |text: &Option<String>| text.as_deref().map_or_else(|| "-".to_owned(), harmless);
+            let cell = |text: &Option<String>| {
+                let text = harmless(text.as_deref().unwrap_or_default());
+                let words: Vec<&str> = text.split_whitespace().collect();
+                if words.is_empty() { "-".to_owned() } else { words.join(" ") }
+            };
             [day(matched), cell(&pulse.tlp), cell(&pulse.author), cell(&pulse.name), page(pulse, site(web))]
         })
         .collect();

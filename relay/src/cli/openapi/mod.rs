@@ -1,4 +1,4 @@
-//! `threatrelay openapi`: the relay's endpoints as an OpenAPI 3.1 document. Paths and methods come from the routes that
+//! `threatrelay openapi`: the relay's endpoints as an `OpenAPI` 3.1 document. Paths and methods come from the routes that
 //! are served, so an endpoint that is missing here does not compile; the forms of requests and answers stand in
 //! `schemas.json`.
 

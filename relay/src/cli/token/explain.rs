@@ -2,6 +2,7 @@
 //! the order the relay makes them, and the message its caller reads. The verdict is the relay's own; what is shown of
 //! the content never includes the OTX key or a claim that is not known here, which might be secret too.
 
+use std::fmt::Write as _;
 use std::io::{Read, stdin};
 use std::path::{Path, PathBuf};
 
@@ -105,12 +106,12 @@ fn content(token: &str) -> String {
     let mut object = || -> Option<Map<String, Value>> { serde_json::from_slice(&parts.next()??).ok() };
     let mut text = String::new();
     for (name, part) in [("Header", object()), ("Claims", object())] {
-        text.push_str(&format!("{STRONG}{name}{STRONG:#}\n"));
+        let _infallible = writeln!(text, "{STRONG}{name}{STRONG:#}");
         match part {
             None => text.push_str("  cannot be read: it is not base64url of a JSON object\n"),
             Some(entries) => {
                 for (name, value) in &entries {
-                    text.push_str(&format!("  {}: {}\n", harmless(name), shown(name, value)));
+                    let _infallible = writeln!(text, "  {}: {}", harmless(name), shown(name, value));
                 }
             }
         }
@@ -200,17 +201,14 @@ fn checks(config: &Config, refused: Option<&Refused>) -> String {
         };
         text.push_str(&line);
     }
-    match refused {
-        None => text.push_str(&format!("{GOOD}accepted{GOOD:#}\n")),
+    let _infallible = match refused {
+        None => writeln!(text, "{GOOD}accepted{GOOD:#}"),
         Some(refused) => {
             let entry = ErrorEntry::from(refused.clone());
-            let (code, message) = (entry.code, harmless(&entry.message));
-            text.push_str(&format!(
-                "{ERROR}refused{ERROR:#}: {code}: {message}\n  next: {}\n",
-                next(config, refused)
-            ));
+            let (code, message, next) = (entry.code, harmless(&entry.message), next(config, refused));
+            writeln!(text, "{ERROR}refused{ERROR:#}: {code}: {message}\n  next: {next}")
         }
-    }
+    };
     text
 }
 
