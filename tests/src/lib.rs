@@ -2,6 +2,7 @@
 //! benchmarks.
 
 pub mod bench;
+pub mod binaries;
 pub mod canonical;
 pub mod cluster;
 pub mod command;
@@ -11,13 +12,16 @@ pub mod fake_otx;
 pub mod faultproxy;
 pub mod issuer;
 pub mod jwks_server;
+pub mod names;
 pub mod oracle;
 pub mod process;
+pub mod refusals;
 pub mod relay;
 pub mod reply;
 pub mod schema;
 pub mod shared;
 pub mod tls;
+pub mod traffic;
 pub mod trial;
 pub mod wire;
 pub mod world;
