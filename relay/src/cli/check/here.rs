@@ -11,6 +11,7 @@ use url::Url;
 use super::probe::get;
 use super::report::Report;
 use crate::auth::fetch::{chain, client, fetch};
+use crate::auth::outside::Outside;
 use crate::auth::{Authenticator, parse_jwks_file};
 use crate::cli::ConfigFile;
 use crate::cli::key::{KeySource, NoKey};
@@ -121,7 +122,7 @@ fn clock(report: &mut Report, date: Option<Timestamp>, now: Timestamp) {
 }
 
 async fn tokens(report: &mut Report, config: &Config) {
-    if let Err(error) = Authenticator::new(config) {
+    if let Err(error) = Authenticator::new(config, &Outside::default()) {
         return report.fail(SETTINGS, error.to_string(), "correct the file or the setting");
     }
     match &config.auth.mode {
@@ -137,7 +138,8 @@ async fn tokens(report: &mut Report, config: &Config) {
 }
 
 async fn hosts(report: &mut Report, config: &Config, jwks: &Jwks) {
-    let client = match client(jwks.timeout, jwks.allow_private, config.extra_ca_file.as_deref()) {
+    let extra_ca = config.extra_ca_file.as_deref();
+    let client = match client(jwks.timeout, jwks.allow_private, extra_ca, &Outside::default()) {
         Ok(client) => client,
         Err(error) => return report.fail(SETTINGS, error.to_string(), "correct extraCaFile"),
     };
