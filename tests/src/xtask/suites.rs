@@ -53,7 +53,7 @@ pub(super) enum Suites {
 pub(super) type Variables = Vec<(&'static str, OsString)>;
 
 /// Suites whose tests share a process.
-const TABLES: &[&str] = &["engine_faults"];
+const TABLES: &[&str] = &["engine_faults", "trust_auth", "trust_input"];
 /// Suites whose tests share a control plane, and so a process.
 const PLANE: &[&str] = &[];
 /// Suites whose tests share a cluster with nodes.
