@@ -111,7 +111,11 @@ async fn ready(log: &mut Lines<BufReader<ChildStderr>>) -> Value {
 }
 
 /// The binary to test, built if need be.
-fn binary() -> PathBuf {
+///
+/// # Panics
+/// When it cannot be built.
+#[must_use]
+pub fn binary() -> PathBuf {
     if let Some(path) = std::env::var_os("THREATRELAY_BINARY") {
         return path.into();
     }

@@ -20,6 +20,7 @@ pub mod reload;
 pub mod resolver;
 pub mod token;
 
+use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::HeaderMap;
@@ -150,6 +151,15 @@ impl Authenticator {
 
 fn unix_seconds() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// The keys of a file, read as `auth.jwksFile` is.
+///
+/// # Errors
+/// [`reload::Unusable`] when it cannot be read or holds no key.
+pub fn parse_jwks_file(file: &Path) -> Result<KeySet, reload::Unusable> {
+    let place = Place::File(file.to_owned());
+    parse_jwks(&place.read()?, None).map_err(|why| place.unusable(&why))
 }
 
 fn parse_secret(snapshot: &Snapshot, _: Option<&DecodingKey>) -> Result<DecodingKey, String> {
