@@ -9,7 +9,7 @@ use crate::app::App;
 use crate::error::{ErrorEntry, Severity};
 use crate::observable::{Observable, RawObservable};
 use crate::trace::TraceId;
-use crate::{mapping, otx};
+use crate::{broken, mapping, otx};
 
 /// Answers `POST /observe/observables`.
 ///
@@ -25,7 +25,7 @@ pub async fn observe(
     let caller = app.authenticate(headers).await.map_err(ErrorEntry::from)?;
     let observables = Observable::distinct(observables);
     let lookups = app.otx.lookup(&caller.key, observables).await.map_err(|failure| failure.entry())?;
-    let bundle = mapping::bundle(&lookups, caller.entities_limit, &app.config.otx.web_url);
+    let bundle = mapping::bundle(&lookups, broken::limit(caller.entities_limit), &app.config.otx.web_url);
     let errors = otx::entries(&lookups, &trace);
     // As in the original, an empty bundle says "nothing known" only where nothing failed.
     let failed = errors.iter().any(|entry| entry.severity != Severity::Warning);
