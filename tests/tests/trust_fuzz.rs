@@ -28,7 +28,7 @@ const TARGETS: [(&str, Target); 6] = [
 const MUTATIONS: usize = 50_000;
 const LONGEST: Duration = Duration::from_secs(10);
 /// Fewer than these would be no test.
-const FEWEST: usize = 1_000;
+const FEWEST: usize = 500;
 
 fn main() -> ExitCode {
     run(TARGETS.map(|(name, target)| Trial::test(format!("fuzz_{name}"), move || replay(name, target))).into())
