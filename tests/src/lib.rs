@@ -2,6 +2,7 @@
 //! benchmarks.
 
 pub mod bench;
+pub mod binaries;
 pub mod canonical;
 pub mod cluster;
 pub mod engine;
@@ -19,6 +20,7 @@ pub mod reply;
 pub mod schema;
 pub mod shared;
 pub mod tls;
+pub mod traffic;
 pub mod trial;
 pub mod wire;
 pub mod world;
