@@ -9,10 +9,10 @@ use super::http_error::Refusal;
 use crate::app::App;
 use crate::ctim::Bundle;
 use crate::error::{ErrorEntry, Severity};
-use crate::mapping;
 use crate::observable::{Observable, RawObservable};
-use crate::otx::{self, Lookup};
+use crate::otx::Lookup;
 use crate::trace::TraceId;
+use crate::{broken, mapping, otx};
 
 /// Answers `POST /observe/observables`.
 ///
@@ -28,7 +28,7 @@ pub async fn observe(
     let caller = app.authenticate(headers).await.map_err(ErrorEntry::from)?;
     let observables = Observable::distinct(observables);
     let lookups = app.otx.lookup(&caller.key, observables).await.map_err(|failure| failure.entry())?;
-    Ok(answer(&lookups, caller.entities_limit, &app.config.otx.web_url, &trace).into())
+    Ok(answer(&lookups, broken::limit(caller.entities_limit), &app.config.otx.web_url, &trace).into())
 }
 
 /// What some look-ups are answered with, of each observable the `limit` newest matches; links for people start with

@@ -17,6 +17,7 @@ use super::endpoint::Endpoint;
 use super::failure::Failure;
 use super::gate::{Gate, KeyState};
 use super::metrics::{Call, CallOutcome, Metrics};
+use crate::broken::{self, Defect};
 use crate::config;
 
 /// Where a body goes while it arrives. Made anew for every try.
@@ -66,7 +67,7 @@ impl Client {
         metrics: Metrics,
     ) -> Result<Self, reqwest::Error> {
         let mut builder = reqwest::Client::builder()
-            .redirect(Policy::none())
+            .redirect(if broken::is(Defect::RedirectsFollowed) { Policy::default() } else { Policy::none() })
             .retry(reqwest::retry::never())
             .http1_only()
             .no_proxy()
@@ -207,7 +208,7 @@ impl Client {
         }
         let mut taken = 0_usize;
         while let Some(chunk) = response.chunk().await.map_err(|error| transport(&error, self.call_timeout))? {
-            taken = taken.saturating_add(chunk.len());
+            taken = if broken::is(Defect::DecompressedNotCounted) { 0 } else { taken.saturating_add(chunk.len()) };
             if taken > limit {
                 return Err(Failure::TooLarge { limit });
             }
