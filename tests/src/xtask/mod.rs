@@ -5,6 +5,7 @@ mod bench;
 mod cluster;
 mod docs;
 mod e2e;
+mod fuzz;
 mod install;
 mod suites;
 mod test;
@@ -26,6 +27,8 @@ enum Xtask {
     Bench(bench::Bench),
     /// Write the documents that are made from the programs: docs/configuration.md.
     Docs,
+    /// Feed the relay's readers what libFuzzer makes up.
+    Fuzz(fuzz::Fuzz),
     /// A real Kubernetes for tests and to play with.
     #[command(subcommand)]
     Cluster(cluster::Cluster),
@@ -39,6 +42,7 @@ pub fn main() -> ExitCode {
         Xtask::E2e(arguments) => e2e::run(&arguments),
         Xtask::Bench(arguments) => bench::run(&arguments),
         Xtask::Docs => docs::run(),
+        Xtask::Fuzz(arguments) => fuzz::run(&arguments),
         Xtask::Cluster(arguments) => cluster::run(arguments),
     };
     match done {
