@@ -6,6 +6,7 @@ mod cluster;
 mod crds;
 mod docs;
 mod e2e;
+mod fuzz;
 mod install;
 mod suites;
 mod test;
@@ -29,6 +30,8 @@ enum Xtask {
     Docs,
     /// Write what is made from the operator's types: crds/ and docs/api.md.
     Crds,
+    /// Feed the relay's readers what libFuzzer makes up.
+    Fuzz(fuzz::Fuzz),
     /// A real Kubernetes for tests and to play with.
     #[command(subcommand)]
     Cluster(cluster::Cluster),
@@ -43,6 +46,7 @@ pub fn main() -> ExitCode {
         Xtask::Bench(arguments) => bench::run(&arguments),
         Xtask::Docs => docs::run(),
         Xtask::Crds => crds::run(),
+        Xtask::Fuzz(arguments) => fuzz::run(&arguments),
         Xtask::Cluster(arguments) => cluster::run(arguments),
     };
     match done {
