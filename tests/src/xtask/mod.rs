@@ -5,6 +5,8 @@ mod bench;
 mod cluster;
 mod docs;
 mod install;
+mod reproduce;
+mod sbom;
 mod suites;
 mod test;
 
@@ -23,6 +25,10 @@ enum Xtask {
     Bench(bench::Bench),
     /// Write the documents that are made from the programs: docs/configuration.md.
     Docs,
+    /// Write what each binary is made of, and check that nothing is left out.
+    Sbom,
+    /// Build twice in different folders and compare the bytes.
+    Reproduce,
     /// A real Kubernetes for tests and to play with.
     #[command(subcommand)]
     Cluster(cluster::Cluster),
@@ -35,6 +41,8 @@ pub fn main() -> ExitCode {
         Xtask::Test(arguments) => test::run(&arguments),
         Xtask::Bench(arguments) => bench::run(&arguments),
         Xtask::Docs => docs::run(),
+        Xtask::Sbom => sbom::run(),
+        Xtask::Reproduce => reproduce::run(),
         Xtask::Cluster(arguments) => cluster::run(arguments),
     };
     match done {
