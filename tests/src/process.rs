@@ -11,7 +11,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -148,8 +148,13 @@ fn keep(log: &Mutex<String>, line: &str) {
     log.push('\n');
 }
 
-/// The binary to test, built if need be.
-fn binary() -> PathBuf {
+/// The binary to test, built if need be, once.
+fn binary() -> &'static PathBuf {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(find_binary)
+}
+
+fn find_binary() -> PathBuf {
     if let Some(path) = std::env::var_os("THREATRELAY_BINARY") {
         return path.into();
     }
