@@ -9,7 +9,7 @@
 )]
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -149,7 +149,10 @@ fn keep(log: &Mutex<String>, line: &str) {
 }
 
 /// The binary to test, built if need be, once.
-fn binary() -> &'static PathBuf {
+///
+/// # Panics
+/// When it cannot be built.
+pub fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(find_binary)
 }

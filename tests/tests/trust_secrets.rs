@@ -201,7 +201,7 @@ fn check(canaries: &Canaries, said: &Said) {
         for form in forms(secret).into_iter().filter(|form| form.len() > PART) {
             let middle = (form.len() - PART) / 2;
             for leak in [form.as_str(), &form[middle..middle + PART]] {
-                let planted = format!("{}\"{leak}\"{}", &said.0[half.saturating_sub(0)..][..0], leak);
+                let planted = format!("{{\"message\":\"{leak}\"}}");
                 assert!(!canaries.found_in(&planted).is_empty(), "a planted leak is not found: {leak}");
             }
         }

@@ -16,8 +16,9 @@ use tests::tls::{Authority, Certificate};
 use tests::wire::{Reply, Request, Server, Step, open_head};
 
 const MIB: u64 = 1 << 20;
-/// What a hostile answer may add to the peak of memory. The debug build's allocator keeps more than the shipped one's.
-const MORE: u64 = if cfg!(debug_assertions) { 32 * MIB } else { 16 * MIB };
+/// What hostile answers may add to the peak of memory: some times what one may hold (8 MiB), because each thread's part
+/// of the allocator keeps what it has had. Far from what the answers would take.
+const MORE: u64 = 64 * MIB;
 const EVIL: [(&str, &str); 1] = [("domain", "evil.example")];
 
 /// Asks once in peace, then several at once under a fault; gives what the fault added to the peak, and the answers.
@@ -61,8 +62,13 @@ async fn bombs_in_answers_and_listings_are_cut_within_bounded_memory() {
         let (more, answers) = under(&mut relay, || _ = fake.add(Rule::on(route, Fault::GzipBomb(10_240)))).await;
         println!("{route:?}: a bomb of 10 GiB adds {} KiB", more / 1024);
         assert!(more <= MORE, "{route:?}: {} MiB", more / MIB);
-        assert!(answers.iter().all(|answer| answer["errors"][0]["type"] == "fatal"), "{answers:?}");
+        assert!(answers.iter().all(|answer| is_told(route, answer)), "{answers:?}");
     }
+}
+
+/// A listing may be had another way; an answer about an indicator may not.
+fn is_told(route: Route, answer: &Value) -> bool {
+    answer["errors"][0]["type"] == "fatal" || (route == Route::Listing && answer["data"].is_object())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -74,7 +80,7 @@ async fn two_hundred_megabytes_are_not_held() {
         let (more, answers) = under(&mut relay, || _ = fake.add(Rule::on(route, Fault::body(body)))).await;
         println!("{route:?}: 200 MB add {} KiB", more / 1024);
         assert!(more <= MORE, "{route:?}: {} MiB", more / MIB);
-        assert!(answers.iter().all(|answer| answer["errors"][0]["type"] == "fatal"), "{answers:?}");
+        assert!(answers.iter().all(|answer| is_told(route, answer)), "{answers:?}");
     }
 }
 
@@ -125,7 +131,7 @@ async fn paging_without_end_ends() {
     })
     .await;
     println!("endless paging: {} calls, adds {} KiB", fake.total(), more / 1024);
-    assert!(more <= MORE * 2, "{} MiB", more / MIB);
+    assert!(more <= MORE, "{} MiB", more / MIB);
     assert!(fake.total() < 100_000, "{} calls", fake.total());
 }
 

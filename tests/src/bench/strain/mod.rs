@@ -91,7 +91,7 @@ pub async fn run(relay: &Path, time: Duration, soaking: Duration) -> Result<bool
         &format!("soak of {:.0} min at 200 rps", soaking.as_secs_f64() / 60.0),
         found.to_string(),
         "0 failed, last third ≤ middle third + 2 MiB, descriptors and threads constant, ≤ 128 MiB",
-        found.is_flat() && found.failed == 0 && found.peak <= MEMORY,
+        found.is_steady(2 << 20) && found.failed == 0 && found.peak <= MEMORY,
     );
     Ok(all)
 }

@@ -88,11 +88,11 @@ impl Soak {
         Some((most(self.samples.get(third..2 * third)?)?, most(self.samples.get(2 * third..)?)?))
     }
 
-    /// Whether the last third takes no more than the middle one.
+    /// Whether the last third takes no more than the middle one, memory within `slack` bytes.
     #[must_use]
-    pub fn is_flat(&self) -> bool {
+    pub fn is_steady(&self, slack: u64) -> bool {
         let within = |slack| move |(middle, last): (u64, u64)| last <= middle + slack;
-        self.compared(|sample| sample.resident).is_some_and(within(2 << 20))
+        self.compared(|sample| sample.resident).is_some_and(within(slack))
             && self.compared(|sample| sample.descriptors as u64).is_some_and(within(2))
             && self.compared(|sample| sample.threads).is_some_and(within(0))
     }
