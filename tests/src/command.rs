@@ -8,7 +8,6 @@
 
 use std::path::Path;
 use std::process::Stdio;
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
@@ -39,8 +38,7 @@ pub struct Said {
 /// `threatrelay` with these arguments, an empty environment and nothing on standard input.
 #[must_use]
 pub fn threatrelay(arguments: &[&str]) -> Command {
-    static BINARY: OnceLock<std::path::PathBuf> = OnceLock::new();
-    let mut command = tokio::process::Command::new(BINARY.get_or_init(binary));
+    let mut command = tokio::process::Command::new(binary());
     command.args(arguments).env_clear().kill_on_drop(true);
     Command { command, input: Vec::new() }
 }

@@ -26,6 +26,7 @@ pub async fn observe(
 ) -> Result<Answer, Refusal> {
     let _slot = app.admit()?;
     let caller = app.authenticate(headers).await.map_err(ErrorEntry::from)?;
+    let _share = app.share(&caller)?;
     let observables = Observable::distinct(observables);
     let lookups = app.otx.lookup(&caller.key, observables).await.map_err(|failure| failure.entry())?;
     Ok(answer(&lookups, broken::limit(caller.entities_limit), &app.config.otx.web_url, &trace).into())

@@ -32,20 +32,27 @@ pub(super) trait Sink {
     fn finish(self) -> Result<Self::Output, Failure>;
 }
 
-/// A body held whole.
+/// A body held whole, in pieces until it is complete: a hostile one costs no more than its limit, where one growing
+/// vector would cost several times that.
 #[derive(Default)]
-pub(super) struct Whole(Vec<u8>);
+pub(super) struct Whole(Vec<Vec<u8>>);
+
+/// Bytes of a piece.
+const PIECE: usize = 256 << 10;
 
 impl Sink for Whole {
     type Output = Bytes;
 
     fn push(&mut self, chunk: &[u8]) -> Result<(), Failure> {
-        self.0.extend_from_slice(chunk);
+        match self.0.last_mut() {
+            Some(piece) if piece.len() + chunk.len() <= PIECE => piece.extend_from_slice(chunk),
+            _ => self.0.push(chunk.to_vec()),
+        }
         Ok(())
     }
 
-    fn finish(self) -> Result<Bytes, Failure> {
-        Ok(self.0.into())
+    fn finish(mut self) -> Result<Bytes, Failure> {
+        Ok(if self.0.len() > 1 { self.0.concat() } else { self.0.pop().unwrap_or_default() }.into())
     }
 }
 

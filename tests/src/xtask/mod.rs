@@ -8,6 +8,8 @@ mod docs;
 mod e2e;
 mod fuzz;
 mod install;
+mod reproduce;
+mod sbom;
 mod suites;
 mod test;
 
@@ -32,6 +34,10 @@ enum Xtask {
     Crds,
     /// Feed the relay's readers what libFuzzer makes up.
     Fuzz(fuzz::Fuzz),
+    /// Write what each binary is made of, and check that nothing is left out.
+    Sbom,
+    /// Build twice in different folders and compare the bytes.
+    Reproduce,
     /// A real Kubernetes for tests and to play with.
     #[command(subcommand)]
     Cluster(cluster::Cluster),
@@ -47,6 +53,8 @@ pub fn main() -> ExitCode {
         Xtask::Docs => docs::run(),
         Xtask::Crds => crds::run(),
         Xtask::Fuzz(arguments) => fuzz::run(&arguments),
+        Xtask::Sbom => sbom::run(),
+        Xtask::Reproduce => reproduce::run(),
         Xtask::Cluster(arguments) => cluster::run(arguments),
     };
     match done {
