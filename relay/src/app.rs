@@ -12,6 +12,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use self::room::Room;
 pub use self::room::Share;
 use crate::api::http_error::HttpError;
+use crate::auth::outside::Outside;
 use crate::auth::{self, Authenticator, Caller, Refused};
 use crate::config::Config;
 use crate::metrics::Metrics;
@@ -68,10 +69,18 @@ impl App {
     /// # Errors
     /// [`StartError`] when a file that the settings name cannot be used.
     pub fn new(config: Config, log_level: LogLevel) -> Result<Arc<Self>, StartError> {
+        Self::reaching(&Outside::default(), config, log_level)
+    }
+
+    /// The same, with JWKS hosts as they are found in `outside`.
+    ///
+    /// # Errors
+    /// [`StartError`] when a file that the settings name cannot be used.
+    pub fn reaching(outside: &Outside, config: Config, log_level: LogLevel) -> Result<Arc<Self>, StartError> {
         let metrics = Metrics::new();
         Ok(Arc::new(Self {
             otx: Engine::new(&config, metrics.otx.clone())?,
-            authenticator: Authenticator::new(&config)?,
+            authenticator: Authenticator::new(&config, outside)?,
             room: Room::new(config.limits.concurrent_requests),
             bodies: Semaphore::new(config.limits.body_bytes.max(BODIES)),
             phase: AtomicU8::new(Phase::Starting as u8),

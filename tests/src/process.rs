@@ -18,6 +18,7 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, Command};
 
+use crate::binaries;
 use crate::footprint::Footprint;
 
 /// Longest time until a process says that it is ready.
@@ -161,15 +162,5 @@ fn find_binary() -> PathBuf {
     if let Some(path) = std::env::var_os("THREATRELAY_BINARY") {
         return path.into();
     }
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut build = std::process::Command::new(cargo);
-    build.args(["build", "--quiet", "--package", "threatrelay", "--bin", "threatrelay"]);
-    if !cfg!(debug_assertions) {
-        build.arg("--release");
-    }
-    let outcome = build.current_dir(env!("CARGO_MANIFEST_DIR")).status().expect("cargo, to build the relay");
-    assert!(outcome.success(), "the relay cannot be built");
-    // This test is in target/<profile>/deps.
-    let test = std::env::current_exe().expect("the path of this test");
-    test.parent().and_then(|deps| deps.parent()).expect("the build directory").join("threatrelay")
+    binaries::current("threatrelay").expect("the relay's binary")
 }
