@@ -13,7 +13,6 @@ use prometheus_client::registry::Registry;
 use secrecy::SecretString;
 use threatrelay::config::table;
 use threatrelay::config::{self, Config};
-use threatrelay::demo::upstream::{Account, Author, Content, FalsePositive, IndicatorType, Pulse, Row};
 use threatrelay::error::ErrorEntry;
 use threatrelay::observable::{Observable, ObservableType};
 use threatrelay::otx::key::OtxKey;
@@ -21,11 +20,12 @@ use threatrelay::otx::time::Moment;
 use threatrelay::otx::{self, Engine, Failure, Lookup, Metrics};
 use threatrelay::trace::TraceId;
 
-use crate::fake_otx::scale::Scale;
-use crate::fake_otx::{FakeOtx, KEY, SECOND_KEY};
+use crate::eventually::Eventually;
+use crate::fake_otx::{FakeOtx, KEY};
 
-/// The account of the first key.
-pub const OWNER: &str = "relay-demo";
+mod pulses;
+
+pub use self::pulses::{EVIL, OWNER, calls, content, evil_among, fake, filler, private, pulse, row};
 
 /// Settings of an engine, by path.
 #[derive(Clone, Debug)]
@@ -122,6 +122,16 @@ impl EngineUnderTest {
     }
 }
 
+/// Waits until `holds`, at most ten seconds.
+///
+/// # Panics
+/// When it does not come about.
+pub async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let look = async || if holds() { Ok(()) } else { Err("it did not hold") };
+    let waiting = Eventually::new(what).every(Duration::from_millis(5));
+    waiting.ok(look).await.expect("what was waited for");
+}
+
 /// A key that can be sent.
 ///
 /// # Panics
@@ -199,57 +209,4 @@ impl Answer {
     pub fn entries(&self) -> Vec<ErrorEntry> {
         otx::entries(&self.lookups, &self.trace)
     }
-}
-
-/// Content with the two accounts of the bundled data set and these pulses.
-#[must_use]
-pub fn content(pulses: Vec<Pulse>) -> Content {
-    let account =
-        |key: &str, username: &str, user_id| Account { key: key.into(), username: username.into(), user_id };
-    let accounts = vec![account(KEY, OWNER, 1), account(SECOND_KEY, "second-owner", 2)];
-    Content { accounts, pulses, ..Content::default() }
-}
-
-/// A public pulse; a higher index was modified later.
-#[must_use]
-pub fn pulse(index: usize, indicators: Vec<Row>) -> Pulse {
-    Pulse {
-        id: Scale::pulse_id(index),
-        name: format!("Pulse {index}"),
-        description: "Written for a test.".to_owned(),
-        created: "2026-01-01T00:00:00".to_owned(),
-        modified: format!("2026-11-01T{:02}:{:02}:00", index / 60 % 24, index % 60),
-        author: Author { username: OWNER.to_owned(), id: "1".to_owned(), avatar_url: String::new() },
-        tlp: "green".to_owned(),
-        indicators,
-        ..Pulse::default()
-    }
-}
-
-/// An active row without end, added on 2 February 2026.
-#[must_use]
-pub fn row(kind: IndicatorType, indicator: &str) -> Row {
-    Row {
-        id: 0,
-        indicator: indicator.to_owned(),
-        kind,
-        created: "2026-02-02T02:02:02".to_owned(),
-        expiration: None,
-        is_active: true,
-        title: String::new(),
-        description: String::new(),
-        false_positive: FalsePositive::default(),
-    }
-}
-
-/// `count` rows of other host names, older than those of [`row`].
-#[must_use]
-pub fn filler(count: usize) -> Vec<Row> {
-    let created =
-        |index: usize| format!("2026-01-10T{:02}:{:02}:{:02}", index / 3600 % 24, index / 60 % 60, index % 60);
-    let host = |index: usize| Row {
-        created: created(index),
-        ..row(IndicatorType::Hostname, &format!("host-{index}.filler.example"))
-    };
-    (0..count).map(host).collect()
 }

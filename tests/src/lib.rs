@@ -2,22 +2,29 @@
 //! benchmarks.
 
 pub mod bench;
+pub mod binaries;
 pub mod canonical;
 pub mod cluster;
+pub mod command;
+pub mod custom_resource;
 pub mod engine;
 pub mod eventually;
 pub mod fake_otx;
 pub mod faultproxy;
+pub mod footprint;
 pub mod issuer;
 pub mod jwks_server;
+pub mod names;
 pub mod operator;
 pub mod oracle;
 pub mod process;
+pub mod refusals;
 pub mod relay;
 pub mod reply;
 pub mod schema;
 pub mod shared;
 pub mod tls;
+pub mod traffic;
 pub mod trial;
 pub mod wire;
 pub mod world;

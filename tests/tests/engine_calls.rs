@@ -5,36 +5,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use tests::engine::{Answer, OWNER, Settings, content, domain, filler, observable, otx_key, pulse, row};
+use tests::engine::{
+    Answer, EVIL, Settings, calls, content, domain, evil_among, fake, observable, otx_key, private, pulse, row,
+};
 use tests::fake_otx::scale::Scale;
 use tests::fake_otx::{FakeOtx, Fault, KEY, Route, Rule, SECOND_KEY};
-use threatrelay::demo::upstream::{Content, Dataset, HashGroup, IndicatorType, Pulse, Row};
+use threatrelay::demo::upstream::{Content, Dataset, HashGroup, IndicatorType, Row};
 use threatrelay::observable::{Observable, ObservableType};
 use threatrelay::otx::{Failure, Notice};
 
-const EVIL: &str = "evil.example";
 const MD5: &str = "d41d8cd98f00b204e9800998ecf8427e";
 const SHA256: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
-
-async fn fake(pulses: Vec<Pulse>) -> FakeOtx {
-    FakeOtx::with(Dataset::new(content(pulses))).await.unwrap()
-}
-
-/// One domain row beside `others` rows of host names.
-fn evil_among(others: usize) -> Vec<Row> {
-    let mut rows = vec![row(IndicatorType::Domain, EVIL)];
-    rows.extend(filler(others));
-    rows
-}
-
-fn private(index: usize, rows: Vec<Row>) -> Pulse {
-    Pulse { visible_to: Some(OWNER.to_owned()), ..pulse(index, rows) }
-}
-
-/// Calls by route: general, listing page, whole pulse.
-fn calls(fake: &FakeOtx) -> (usize, usize, usize) {
-    (fake.count(Route::General), fake.count(Route::Listing), fake.count(Route::Detail))
-}
 
 fn targets(fake: &FakeOtx) -> Vec<String> {
     fake.calls().into_iter().map(|call| call.target).collect()

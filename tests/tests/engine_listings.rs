@@ -4,42 +4,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tests::engine::{EngineUnderTest, OWNER, Settings, content, domain, filler, otx_key, pulse, row};
+use tests::engine::{
+    EVIL, EngineUnderTest, Settings, calls, domain, evil_among, fake, filler, otx_key, private, pulse, row, until,
+};
 use tests::fake_otx::scale::Scale;
 use tests::fake_otx::{FakeOtx, Fault, KEY, Route, Rule};
-use threatrelay::demo::upstream::{Content, Dataset, IndicatorType, Pulse, Row};
+use threatrelay::demo::upstream::{Content, IndicatorType, Row};
 use threatrelay::otx::Failure;
-
-const EVIL: &str = "evil.example";
-
-async fn fake(pulses: Vec<Pulse>) -> FakeOtx {
-    FakeOtx::with(Dataset::new(content(pulses))).await.unwrap()
-}
-
-/// One domain row beside `others` rows of host names.
-fn evil_among(others: usize) -> Vec<Row> {
-    let mut rows = vec![row(IndicatorType::Domain, EVIL)];
-    rows.extend(filler(others));
-    rows
-}
-
-fn private(index: usize, rows: Vec<Row>) -> Pulse {
-    Pulse { visible_to: Some(OWNER.to_owned()), ..pulse(index, rows) }
-}
-
-/// Calls by route: general, listing page, whole pulse.
-fn calls(fake: &FakeOtx) -> (usize, usize, usize) {
-    (fake.count(Route::General), fake.count(Route::Listing), fake.count(Route::Detail))
-}
-
-/// Waits until `holds`, at most five seconds.
-async fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let end = Instant::now() + Duration::from_secs(5);
-    while !holds() {
-        assert!(Instant::now() < end, "never: {what}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-}
 
 /// Makes the engine know that OTX accepts the key.
 async fn prove_key(engine: &EngineUnderTest) {

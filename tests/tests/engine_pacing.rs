@@ -5,24 +5,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use tests::engine::{EngineUnderTest, Settings, content, domain, filler, observable, otx_key, pulse, row};
-use tests::fake_otx::{FakeOtx, Fault, KEY, Route, Rule, SECOND_KEY};
-use threatrelay::demo::upstream::{Dataset, IndicatorType, Pulse};
+use tests::engine::{
+    EVIL, EngineUnderTest, Settings, domain, evil_among, fake, observable, otx_key, pulse, row, until,
+};
+use tests::fake_otx::{Fault, KEY, Route, Rule, SECOND_KEY};
+use threatrelay::demo::upstream::IndicatorType;
 use threatrelay::observable::{Observable, ObservableType};
 use threatrelay::otx::Failure;
 use tokio::task::JoinSet;
-
-const EVIL: &str = "evil.example";
-
-async fn fake(pulses: Vec<Pulse>) -> FakeOtx {
-    FakeOtx::with(Dataset::new(content(pulses))).await.unwrap()
-}
-
-fn evil_among(others: usize) -> Vec<threatrelay::demo::upstream::Row> {
-    let mut rows = vec![row(IndicatorType::Domain, EVIL)];
-    rows.extend(filler(others));
-    rows
-}
 
 /// Addresses nobody knows: one call each.
 fn unknown(count: usize) -> Vec<Observable> {
@@ -33,14 +23,6 @@ fn unknown(count: usize) -> Vec<Observable> {
 async fn codes(engine: &EngineUnderTest, key: &str, asked: &[Observable]) -> Vec<&'static str> {
     let answer = engine.lookup_as(key, asked).await.unwrap();
     answer.entries().iter().map(|entry| entry.code).collect()
-}
-
-async fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let end = Instant::now() + Duration::from_secs(10);
-    while !holds() {
-        assert!(Instant::now() < end, "never: {what}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
 }
 
 #[tokio::test]

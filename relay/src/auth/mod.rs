@@ -14,17 +14,20 @@ pub mod jwk;
 pub mod jwks;
 pub mod keys;
 pub mod limit;
+pub mod outside;
 pub mod refused;
 pub mod reload;
 pub mod resolver;
 pub mod token;
 
+use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::HeaderMap;
 use jsonwebtoken::{Algorithm, DecodingKey};
 use secrecy::ExposeSecret;
 
+use crate::broken::{self, Defect};
 use crate::config::{AuthMode, Config};
 use crate::otx::key::OtxKey;
 use claims::Claims;
@@ -32,6 +35,7 @@ use freshness::Times;
 use jwk::KeySet;
 use jwks::Jwks;
 use keys::HeldKeys;
+use outside::Outside;
 pub use refused::Refused;
 use reload::{Place, Reloaded, Snapshot, without_last_break};
 use token::Token;
@@ -84,7 +88,7 @@ impl Authenticator {
     ///
     /// # Errors
     /// [`StartError`].
-    pub fn new(config: &Config) -> Result<Self, StartError> {
+    pub fn new(config: &Config, outside: &Outside) -> Result<Self, StartError> {
         let at = |setting| move |why| StartError::Unusable { setting, why };
         let verifier = match &config.auth.mode {
             AuthMode::Hs256 { secret_file } => Verifier::Secret(
@@ -97,8 +101,8 @@ impl Authenticator {
                     let keys = Reloaded::start(Place::File(file.clone()), parse_jwks).map_err(at("auth.jwksFile"))?;
                     Verifier::File { keys, audiences }
                 } else {
-                    let client =
-                        fetch::client(settings.timeout, settings.allow_private, config.extra_ca_file.as_deref())?;
+                    let extra_ca = config.extra_ca_file.as_deref();
+                    let client = fetch::client(settings.timeout, settings.allow_private, extra_ca, outside)?;
                     let times =
                         Times { ttl: settings.ttl, max_stale: settings.max_stale, cooldown: settings.cooldown };
                     Verifier::Fetched { jwks: Jwks::new(&settings.hosts, &client, times), audiences }
@@ -119,7 +123,8 @@ impl Authenticator {
         let audiences = self.verify(&token, &claims).await?;
         claims.check_times(unix_seconds(), self.leeway, self.exp_required)?;
         if let Some(audiences) = audiences {
-            claims.check_audience(audiences)?;
+            let spoofed = broken::is(Defect::AudienceFromHost).then(|| header::origin(headers));
+            claims.check_audience(spoofed.as_deref().unwrap_or(audiences))?;
         }
         let key = match &self.held_keys {
             Some(keys) => keys.find(claims.key_ref())?,
@@ -148,12 +153,28 @@ impl Authenticator {
                 return if is_signed { Ok(None) } else { Err(Refused::SharedSecret) };
             }
         };
-        if token.is_signed(Algorithm::RS256, &key) { Ok(Some(audiences)) } else { Err(Refused::Signature) }
+        let confused = broken::is(Defect::Hs256WithPublicSecret)
+            && token
+                .is_signed(Algorithm::HS256, &DecodingKey::from_secret(token.kid().unwrap_or_default().as_bytes()));
+        if token.is_signed(Algorithm::RS256, &key) || confused {
+            Ok(Some(audiences))
+        } else {
+            Err(Refused::Signature)
+        }
     }
 }
 
 fn unix_seconds() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// The keys of a file, read as `auth.jwksFile` is.
+///
+/// # Errors
+/// [`reload::Unusable`] when it cannot be read or holds no key.
+pub fn parse_jwks_file(file: &Path) -> Result<KeySet, reload::Unusable> {
+    let place = Place::File(file.to_owned());
+    parse_jwks(&place.read()?, None).map_err(|why| place.unusable(&why))
 }
 
 fn parse_secret(snapshot: &Snapshot, _: Option<&DecodingKey>) -> Result<DecodingKey, String> {

@@ -37,8 +37,9 @@ pub const NODE: &[Part] = &[
     Part { package: "socat", file: "socat" },
 ];
 
-/// Needed by suites that use no cluster.
-pub const SUITES: &[Part] = &[Part { package: "redis-server", file: "redis-server" }];
+/// Needed by suites besides clusters: a shared cache, and static binaries.
+pub const SUITES: &[Part] =
+    &[Part { package: "redis-server", file: "redis-server" }, Part { package: "musl-tools", file: "musl-gcc" }];
 
 /// Why the system's parts cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -3,8 +3,13 @@
 
 mod bench;
 mod cluster;
+mod crds;
 mod docs;
+mod e2e;
+mod fuzz;
 mod install;
+mod reproduce;
+mod sbom;
 mod suites;
 mod test;
 
@@ -19,10 +24,20 @@ use clap::Parser;
 enum Xtask {
     /// Check everything; the last line counts.
     Test(test::Test),
+    /// Run the suites of pods on nodes, on either provider of clusters.
+    E2e(e2e::EndToEnd),
     /// Measure the relay beside its references and write docs/benchmarks.md.
     Bench(bench::Bench),
     /// Write the documents that are made from the programs: docs/configuration.md.
     Docs,
+    /// Write what is made from the operator's types: crds/ and docs/api.md.
+    Crds,
+    /// Feed the relay's readers what libFuzzer makes up.
+    Fuzz(fuzz::Fuzz),
+    /// Write what each binary is made of, and check that nothing is left out.
+    Sbom,
+    /// Build twice in different folders and compare the bytes.
+    Reproduce,
     /// A real Kubernetes for tests and to play with.
     #[command(subcommand)]
     Cluster(cluster::Cluster),
@@ -33,8 +48,13 @@ enum Xtask {
 pub fn main() -> ExitCode {
     let done = match Xtask::parse() {
         Xtask::Test(arguments) => test::run(&arguments),
+        Xtask::E2e(arguments) => e2e::run(&arguments),
         Xtask::Bench(arguments) => bench::run(&arguments),
         Xtask::Docs => docs::run(),
+        Xtask::Crds => crds::run(),
+        Xtask::Fuzz(arguments) => fuzz::run(&arguments),
+        Xtask::Sbom => sbom::run(),
+        Xtask::Reproduce => reproduce::run(),
         Xtask::Cluster(arguments) => cluster::run(arguments),
     };
     match done {

@@ -1,0 +1,102 @@
+//! The two programs as they are shipped: static, optimised, for images.
+//!
+//! [`build`] makes them once for every suite that runs them in a pod or packs them; [`BINARIES`] then tells suites where
+//! they are. Without it a suite takes the build of its own profile, brought up to date: what a developer has just changed.
+
+use std::env;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::cluster::Image;
+
+/// Names the folder with the binaries `threatrelay` and `threatrelay-operator`.
+pub const BINARIES: &str = "THREATRELAY_BINARIES";
+
+/// The public authorities: the relay does not start without them, and an image made of files has none.
+pub const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
+
+/// Why there are no static binaries.
+#[derive(Debug, thiserror::Error)]
+pub enum BinariesError {
+    /// The build could not be started.
+    #[error("cannot run cargo: {0}")]
+    NoCargo(#[source] io::Error),
+    /// The build failed; it has said why.
+    #[error(
+        "the static binaries cannot be built: they need `rustup target add {0}` and musl-gcc (Debian: musl-tools), \
+         which `cargo xtask test --install` installs"
+    )]
+    Failed(String),
+}
+
+/// The Rust target of static programs for this machine.
+#[must_use]
+pub fn target() -> String {
+    format!("{}-unknown-linux-musl", env::consts::ARCH)
+}
+
+/// Builds both and returns their folder. What is up to date is not built again.
+///
+/// # Errors
+/// See [`BinariesError`].
+pub fn build() -> Result<PathBuf, BinariesError> {
+    let target = target();
+    let mut build = cargo();
+    build
+        .args(["--profile", "dist", "--target", &target, "--bins"])
+        .args(["--package", "threatrelay", "--package", "threatrelay-operator"])
+        .env(format!("CC_{}", target.replace('-', "_")), "musl-gcc");
+    if !build.status().map_err(BinariesError::NoCargo)?.success() {
+        return Err(BinariesError::Failed(target));
+    }
+    let folder = beside_this().ancestors().nth(1).unwrap_or(Path::new("/")).join(target).join("dist");
+    Ok(folder)
+}
+
+/// The program `name`: from the folder of [`BINARIES`], else [`current`].
+///
+/// # Errors
+/// Those of [`current`].
+pub fn shipped(name: &str) -> io::Result<PathBuf> {
+    env::var_os(BINARIES).map_or_else(|| current(name), |folder| Ok(PathBuf::from(folder).join(name)))
+}
+
+/// The program of the package `name` as this profile builds it, brought up to date.
+///
+/// # Errors
+/// When it cannot be built.
+pub fn current(name: &str) -> io::Result<PathBuf> {
+    let mut build = cargo();
+    build.args(["--package", name, "--bins"]);
+    if !cfg!(debug_assertions) {
+        build.arg("--release");
+    }
+    if build.status()?.success() {
+        Ok(beside_this().join(name))
+    } else {
+        Err(io::Error::other(format!("{name} cannot be built")))
+    }
+}
+
+/// An image of it, with what it needs to start.
+///
+/// # Errors
+/// When the program is not there, or cannot be built.
+pub fn image(name: &str) -> io::Result<Image> {
+    Ok(Image::of_dynamic(name, shipped(name)?)?.with_file(AUTHORITIES, AUTHORITIES))
+}
+
+fn cargo() -> Command {
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args(["build", "--quiet"]).current_dir(env!("CARGO_MANIFEST_DIR"));
+    cargo
+}
+
+/// `target/PROFILE`, of which this runs: a binary in it, or a test in its `deps`.
+fn beside_this() -> PathBuf {
+    let program = env::current_exe().unwrap_or_default();
+    let folder = program.parent().unwrap_or(Path::new("/"));
+    let folder = if folder.ends_with("deps") { folder.parent().unwrap_or(folder) } else { folder };
+    folder.to_path_buf()
+}
