@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use http::HeaderMap;
+use opentelemetry::trace::SpanKind;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::api::http_error::HttpError;
@@ -13,6 +14,8 @@ use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::otx::{self, Engine};
 use crate::telemetry::LogLevel;
+use crate::trace::export::{self, Tracer};
+use crate::trace::span::Span;
 
 /// Bytes of large request bodies held at once. Where one body may be larger than this, one is held.
 const BODIES: usize = 16 << 20;
@@ -27,6 +30,8 @@ pub struct App {
     pub otx: Engine,
     /// What is logged.
     pub log_level: LogLevel,
+    /// What is traced.
+    pub(crate) tracer: Tracer,
     authenticator: Authenticator,
     phase: AtomicU8,
     slots: Semaphore,
@@ -56,6 +61,9 @@ pub enum StartError {
     /// OTX could not be asked.
     #[error(transparent)]
     Otx(#[from] otx::StartError),
+    /// Traces could not be sent.
+    #[error(transparent)]
+    Traces(#[from] export::StartError),
 }
 
 impl App {
@@ -68,6 +76,7 @@ impl App {
         Ok(Arc::new(Self {
             otx: Engine::new(&config, metrics.otx.clone())?,
             authenticator: Authenticator::new(&config)?,
+            tracer: Tracer::start(&config, &metrics.spans)?,
             slots: Semaphore::new(config.limits.concurrent_requests),
             bodies: Semaphore::new(config.limits.body_bytes.max(BODIES)),
             phase: AtomicU8::new(Phase::Starting as u8),
@@ -82,8 +91,17 @@ impl App {
     /// # Errors
     /// [`Refused`].
     pub async fn authenticate(&self, headers: &HeaderMap) -> Result<Caller, Refused> {
-        let caller = self.authenticator.authenticate(headers).await;
-        caller.inspect_err(|refused| self.metrics.count_auth_failure(refused.reason()))
+        let span = Span::child(SpanKind::Internal, "jwt.verify", Vec::new);
+        let caller = span.around(self.authenticator.authenticate(headers)).await;
+        caller.inspect_err(|refused| {
+            span.fail(refused.reason());
+            self.metrics.count_auth_failure(refused.reason());
+        })
+    }
+
+    /// Sends the last spans, once there are no more requests. Takes at most some seconds.
+    pub async fn flush_traces(&self) {
+        self.tracer.end().await;
     }
 
     /// Where the relay is in its life.

@@ -14,7 +14,8 @@ use prometheus_client::registry::{Registry, Unit};
 use crate::api::version::VERSION;
 use crate::otx;
 use crate::telemetry;
-use crate::trace::TraceId;
+use crate::trace::export;
+use crate::trace::{Exemplar, TraceId};
 
 /// Seconds; the buckets that OpenTelemetry advises for HTTP durations.
 pub(crate) const DURATION_BUCKETS: [f64; 14] =
@@ -28,6 +29,8 @@ pub struct Metrics {
     pub http: HttpMetrics,
     /// The OTX engine.
     pub otx: otx::Metrics,
+    /// Spans on their way to a collector.
+    pub(crate) spans: export::Metrics,
     responses: Family<ResponseLabels, Counter>,
     auth_failures: Family<AuthLabels, Counter>,
 }
@@ -37,7 +40,7 @@ pub struct Metrics {
 pub struct HttpMetrics {
     /// Requests under way.
     pub active_requests: Gauge,
-    duration: Family<RequestLabels, HistogramWithExemplars<TraceLabels>, fn() -> HistogramWithExemplars<TraceLabels>>,
+    duration: Family<RequestLabels, HistogramWithExemplars<Exemplar>, fn() -> HistogramWithExemplars<Exemplar>>,
 }
 
 /// Labels of `http_server_request_duration_seconds`.
@@ -63,11 +66,6 @@ struct ResponseLabels {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct AuthLabels {
     reason: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct TraceLabels {
-    trace_id: TraceId,
 }
 
 /// A form in which metrics can be scraped.
@@ -104,7 +102,8 @@ impl Metrics {
         let auth_failures = Family::default();
         registry.register("relay_auth_failures", "Refused callers by reason", auth_failures.clone());
         registry.register("relay_log_lines_lost", "Log lines that nobody read fast enough", telemetry::lost_lines());
-        Self { registry, http, otx, responses, auth_failures }
+        let spans = export::Metrics::register(&mut registry);
+        Self { registry, http, otx, spans, responses, auth_failures }
     }
 
     /// Counts an answer: `outcome` is `ok`, `warning`, `partial`, `error`, `refused` or `cancelled`.
@@ -144,7 +143,7 @@ impl HttpMetrics {
         registry.register("http_server_active_requests", "Requests under way", active_requests.clone());
         let duration = Family::new_with_constructor(
             (|| HistogramWithExemplars::new(DURATION_BUCKETS.into_iter()))
-                as fn() -> HistogramWithExemplars<TraceLabels>,
+                as fn() -> HistogramWithExemplars<Exemplar>,
         );
         let help = "Time from a request's head to its answer";
         registry.register_with_unit("http_server_request_duration", help, Unit::Seconds, duration.clone());
@@ -153,7 +152,7 @@ impl HttpMetrics {
 
     /// Records a request that is over.
     pub fn observe(&self, labels: &RequestLabels, elapsed: Duration, trace_id: TraceId) {
-        let exemplar = TraceLabels { trace_id };
+        let exemplar = Exemplar { trace_id };
         self.duration.get_or_create(labels).observe(elapsed.as_secs_f64(), Some(exemplar), None);
     }
 }

@@ -70,6 +70,11 @@ impl Failure {
         matches!(self, Self::Unreachable | Self::Reset | Self::Status(502..=504))
     }
 
+    /// True when OTX answered that it does not know what it was asked about.
+    pub(super) const fn is_not_found(&self) -> bool {
+        matches!(self, Self::Status(400 | 404))
+    }
+
     /// True for faults of OTX itself or of the way to it, as opposed to faults of a key or of one answer.
     pub(super) fn is_outage(&self) -> bool {
         matches!(
