@@ -11,6 +11,7 @@ pub mod faultproxy;
 pub mod issuer;
 pub mod jwks_server;
 pub mod oracle;
+pub mod otlp;
 pub mod process;
 pub mod relay;
 pub mod reply;

@@ -38,7 +38,11 @@ pub const NODE: &[Part] = &[
 ];
 
 /// Needed by suites that use no cluster.
-pub const SUITES: &[Part] = &[Part { package: "redis-server", file: "redis-server" }];
+pub const SUITES: &[Part] = &[
+    Part { package: "redis-server", file: "redis-server" },
+    Part { package: "prometheus", file: "prometheus" },
+    Part { package: "prometheus", file: "promtool" },
+];
 
 /// Why the system's parts cannot be used.
 #[derive(Debug, thiserror::Error)]
