@@ -11,7 +11,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use crate::api::http_error::HttpError;
 use crate::auth::{self, Authenticator, Caller, Refused};
 use crate::config::Config;
-use crate::metrics::Metrics;
+use crate::metrics::{Exposition, Metrics};
 use crate::otx::{self, Engine};
 use crate::telemetry::LogLevel;
 use crate::trace::export::{self, Tracer};
@@ -97,6 +97,13 @@ impl App {
             span.fail(refused.reason());
             self.metrics.count_auth_failure(refused.reason());
         })
+    }
+
+    /// All metrics as text, with what is measured only when somebody asks.
+    #[must_use]
+    pub fn scrape(&self, form: Exposition) -> String {
+        self.otx.measure();
+        self.metrics.encode(form)
     }
 
     /// Sends the last spans, once there are no more requests. Takes at most some seconds.

@@ -1,6 +1,8 @@
 //! The relay's metrics: one registry, every label from a closed set. Recording never fails and never waits for a
 //! scrape longer than it takes to copy numbers.
 
+mod process;
+
 use std::time::Duration;
 
 use prometheus_client::encoding::{EncodeLabelSet, prometheus_text, text};
@@ -11,7 +13,9 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
+use self::process::Process;
 use crate::api::version::VERSION;
+use crate::observable::ObservableType;
 use crate::otx;
 use crate::telemetry;
 use crate::trace::export;
@@ -31,6 +35,7 @@ pub struct Metrics {
     pub otx: otx::Metrics,
     /// Spans on their way to a collector.
     pub(crate) spans: export::Metrics,
+    observables: Family<ObservableLabels, Counter>,
     responses: Family<ResponseLabels, Counter>,
     auth_failures: Family<AuthLabels, Counter>,
 }
@@ -61,6 +66,12 @@ struct ResponseLabels {
     endpoint: &'static str,
     outcome: &'static str,
     error_code: Option<&'static str>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ObservableLabels {
+    r#type: &'static str,
+    outcome: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -103,12 +114,21 @@ impl Metrics {
         registry.register("relay_auth_failures", "Refused callers by reason", auth_failures.clone());
         registry.register("relay_log_lines_lost", "Log lines that nobody read fast enough", telemetry::lost_lines());
         let spans = export::Metrics::register(&mut registry);
-        Self { registry, http, otx, spans, responses, auth_failures }
+        let observables = Family::default();
+        registry.register("relay_observables", "Observables by type and by what was found", observables.clone());
+        registry.register_collector(Box::new(Process::begin()));
+        Self { registry, http, otx, spans, observables, responses, auth_failures }
     }
 
     /// Counts an answer: `outcome` is `ok`, `warning`, `partial`, `error`, `refused` or `cancelled`.
     pub fn count_response(&self, endpoint: &'static str, outcome: &'static str, error_code: Option<&'static str>) {
         self.responses.get_or_create(&ResponseLabels { endpoint, outcome, error_code }).inc();
+    }
+
+    /// Counts an observable that was looked up; `outcome` is `ok`, `empty`, `unsupported`, `truncated`, `partial` or
+    /// `error`.
+    pub fn count_observable(&self, kind: ObservableType, outcome: &'static str) {
+        self.observables.get_or_create(&ObservableLabels { r#type: kind.as_str(), outcome }).inc();
     }
 
     /// Counts a refused caller; `reason` is a word of a closed set.

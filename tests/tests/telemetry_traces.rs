@@ -119,7 +119,7 @@ async fn a_relay_error_at_200_is_an_error_of_its_span() {
     assert_eq!(server.get("http.response.status_code"), "200");
     assert_eq!(named(&spans, "relay.lookup")[0].get("error.type"), "status");
 
-    let refused = relay.post_with("/health", "no token", "").await;
+    let refused = relay.post_with("/health", "no-token", "").await;
     let spans = collector.trace(refused.headers["x-trace-id"].to_str().unwrap()).await.unwrap();
     let verify = named(&spans, "jwt.verify")[0];
     assert_eq!((verify.status, verify.get("error.type")), (Status::Error, "token_structure"));

@@ -25,6 +25,9 @@ pub async fn observe(
     let caller = app.authenticate(headers).await.map_err(ErrorEntry::from)?;
     let observables = Observable::distinct(observables);
     let lookups = app.otx.lookup(&caller.key, observables).await.map_err(|failure| failure.entry())?;
+    for lookup in &lookups {
+        app.metrics.count_observable(lookup.observable.kind, lookup.label());
+    }
     let bundle = mapping::bundle(&lookups, caller.entities_limit, &app.config.otx.web_url);
     let errors = otx::entries(&lookups, &trace);
     // As in the original, an empty bundle says "nothing known" only where nothing failed.

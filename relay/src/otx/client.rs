@@ -216,8 +216,14 @@ impl Client {
         let section = endpoint.label();
         let outcome = failure.map_or("ok", Failure::label);
         self.metrics.calls.get_or_create(&CallOutcome { section, outcome }).inc();
-        self.metrics.call_seconds.get_or_create(&Call { section }).observe(started.elapsed().as_secs_f64());
-        self.metrics.circuit_open.set(i64::from(self.gate.is_circuit_open()));
+        let call = Call {
+            server_address: self.base.host_str().unwrap_or_default().to_owned(),
+            http_request_method: "GET",
+            http_response_status_code: failure.map_or(Some(200), Failure::status),
+            error_type: failure.filter(|failure| !failure.is_not_found()).map(Failure::label),
+            url_template: endpoint.template(),
+        };
+        self.metrics.observe_call(&call, started.elapsed());
     }
 }
 
