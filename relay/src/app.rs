@@ -9,6 +9,7 @@ use opentelemetry::trace::SpanKind;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::api::http_error::HttpError;
+use crate::auth::outside::Outside;
 use crate::auth::{self, Authenticator, Caller, Refused};
 use crate::config::Config;
 use crate::metrics::{Exposition, Metrics};
@@ -72,10 +73,18 @@ impl App {
     /// # Errors
     /// [`StartError`] when a file that the settings name cannot be used.
     pub fn new(config: Config, log_level: LogLevel) -> Result<Arc<Self>, StartError> {
+        Self::reaching(&Outside::default(), config, log_level)
+    }
+
+    /// The same, with JWKS hosts as they are found in `outside`.
+    ///
+    /// # Errors
+    /// [`StartError`] when a file that the settings name cannot be used.
+    pub fn reaching(outside: &Outside, config: Config, log_level: LogLevel) -> Result<Arc<Self>, StartError> {
         let metrics = Metrics::new();
         Ok(Arc::new(Self {
             otx: Engine::new(&config, metrics.otx.clone())?,
-            authenticator: Authenticator::new(&config)?,
+            authenticator: Authenticator::new(&config, outside)?,
             tracer: Tracer::start(&config, &metrics.spans)?,
             slots: Semaphore::new(config.limits.concurrent_requests),
             bodies: Semaphore::new(config.limits.body_bytes.max(BODIES)),

@@ -77,6 +77,12 @@ impl JwksServer {
         format!("localhost:{}", self.server.address().port())
     }
 
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.server.address()
+    }
+
     /// Changes what it answers.
     pub fn set(&self, document: Document) {
         *self.shared.document.lock().unwrap_or_else(PoisonError::into_inner) = document;

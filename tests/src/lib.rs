@@ -2,6 +2,7 @@
 //! benchmarks.
 
 pub mod bench;
+pub mod binaries;
 pub mod canonical;
 pub mod cluster;
 pub mod engine;
@@ -10,14 +11,17 @@ pub mod fake_otx;
 pub mod faultproxy;
 pub mod issuer;
 pub mod jwks_server;
+pub mod names;
 pub mod oracle;
 pub mod otlp;
 pub mod process;
+pub mod refusals;
 pub mod relay;
 pub mod reply;
 pub mod schema;
 pub mod shared;
 pub mod tls;
+pub mod traffic;
 pub mod trial;
 pub mod wire;
 pub mod world;

@@ -17,6 +17,7 @@ use bytes::Bytes;
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use threatrelay::auth::outside::Outside;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinHandle;
 
@@ -32,11 +33,11 @@ pub const JWKS_HOST: &str = "visibility.amp.cisco.com";
 pub const WEB: &str = "https://otx.example";
 
 /// A relay to be started.
-#[derive(Debug)]
 pub struct Builder {
     settings: BTreeMap<&'static str, String>,
     files: TempDir,
     issuer: Arc<Issuer>,
+    outside: Outside,
 }
 
 /// A running relay.
@@ -79,7 +80,7 @@ impl Builder {
             ("THREATRELAY_SHUTDOWN_LAME_DUCK", "0s"),
         ];
         let settings = settings.map(|(name, value)| (name, value.to_owned())).into();
-        Self { settings, files, issuer }
+        Self { settings, files, issuer, outside: Outside::default() }
     }
 
     /// Changes a setting.
@@ -109,12 +110,19 @@ impl Builder {
         self
     }
 
+    /// Lets a relay in this process find JWKS hosts in `outside`.
+    #[must_use]
+    pub fn reaching(mut self, outside: &Outside) -> Self {
+        self.outside = outside.clone();
+        self
+    }
+
     /// Starts the relay in this process.
     ///
     /// # Panics
     /// When the settings are not valid or the relay cannot start.
     pub async fn start(mut self) -> TestRelay {
-        let (address, admin, task) = in_process(self.environment()).await;
+        let (address, admin, task) = in_process(&self.outside.clone(), self.environment()).await;
         self.relay(address, admin, Running::Task(task))
     }
 
@@ -293,12 +301,15 @@ pub fn payload(observables: &[(&str, &str)]) -> String {
 }
 
 /// Starts a relay from its environment; gives both addresses and the task that runs it.
-async fn in_process(environment: impl Iterator<Item = (String, String)>) -> (SocketAddr, SocketAddr, JoinHandle<()>) {
+async fn in_process(
+    outside: &Outside,
+    environment: impl Iterator<Item = (String, String)>,
+) -> (SocketAddr, SocketAddr, JoinHandle<()>) {
     let loaded = threatrelay::config::load(None, environment).expect("valid settings");
     let config = loaded.config;
     let (_, log_level) = threatrelay::telemetry::subscriber(&config.log, false, std::io::sink);
     let server = threatrelay::server::Server::bind(config.listen, config.admin_listen).await.expect("free ports");
     let (address, admin) = (server.relay_address(), server.admin_address());
-    let app = threatrelay::app::App::new(config, log_level).expect("a relay of these settings");
+    let app = threatrelay::app::App::reaching(outside, config, log_level).expect("a relay of these settings");
     (address, admin, tokio::spawn(server.run(app, std::future::pending())))
 }

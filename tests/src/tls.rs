@@ -22,6 +22,8 @@ pub enum Certificate {
     Good,
     /// The same, but it ended long ago.
     Expired,
+    /// Signed and current, for this name alone.
+    For(&'static str),
     /// Signed and current, but for another name.
     WrongName,
     /// Current and for the right names, but signed by itself.
@@ -55,7 +57,8 @@ impl Authority {
     /// When the crypto library makes no key.
     #[must_use]
     pub fn server(&self, certificate: Certificate) -> Arc<ServerConfig> {
-        let names: &[&str] = match certificate {
+        let names: &[&str] = match &certificate {
+            Certificate::For(name) => &[name],
             Certificate::WrongName => &["elsewhere.example"],
             _ => &["localhost", "127.0.0.1", "::1"],
         };

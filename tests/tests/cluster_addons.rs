@@ -12,7 +12,7 @@ use tokio::sync::OnceCell;
 
 async fn cluster() -> &'static Cluster {
     static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
-    CLUSTER.get_or_init(async || Cluster::start().await.unwrap()).await
+    CLUSTER.get_or_init(async || Cluster::start_local().await.unwrap()).await
 }
 
 async fn traefik() -> Traefik {
@@ -20,7 +20,11 @@ async fn traefik() -> Traefik {
     let add = async || {
         let begun = Instant::now();
         let traefik = cluster().await.add_traefik().await.unwrap();
-        println!("traefik ready after {:?}; {}", begun.elapsed(), Memory::of(cluster().await.sandbox()));
+        println!(
+            "traefik ready after {:?}; {}",
+            begun.elapsed(),
+            Memory::of(cluster().await.plane().unwrap().sandbox())
+        );
         traefik
     };
     *TRAEFIK.get_or_init(add).await
@@ -137,7 +141,7 @@ async fn an_autoscaler_reads_cpu_values_and_scales_out_under_load() {
         })
         .await
         .unwrap();
-    println!("scaled out after {:?}; {}", begun.elapsed(), Memory::of(cluster.sandbox()));
+    println!("scaled out after {:?}; {}", begun.elapsed(), Memory::of(cluster.plane().unwrap().sandbox()));
 }
 
 fn ingress(host: &str, secret: Option<&str>) -> Value {
@@ -170,7 +174,7 @@ async fn eventually_served(address: SocketAddr, host: &str, authority: Option<&s
 
 /// One GET by host name, over TLS when an authority is given to trust.
 async fn get(address: SocketAddr, host: &str, authority: Option<&str>) -> Result<(u16, String), reqwest::Error> {
-    let outside = cluster().await.sandbox().forward(address).unwrap();
+    let outside = cluster().await.forward(address).unwrap();
     let mut http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).resolve(host, outside);
     if let Some(authority) = authority {
         http = http.tls_certs_only([reqwest::Certificate::from_pem(authority.as_bytes())?]);

@@ -33,6 +33,28 @@ async fn an_owner_that_is_killed_leaves_nothing() {
 }
 
 #[tokio::test]
+async fn dropping_a_plane_whose_store_is_paused_ends_it() {
+    let plane = ControlPlane::start().await.unwrap();
+    let folder = plane.sandbox().folder().to_path_buf();
+    plane.sandbox().pause("etcd").unwrap();
+    way_in_is_stopped(&folder, "/etcd").await;
+    drop(plane);
+    assert_eq!(programs_of(&folder), Vec::<String>::new());
+    assert!(!folder.exists());
+}
+
+#[tokio::test]
+async fn an_owner_that_is_killed_with_a_paused_server_leaves_nothing() {
+    let (mut owner, folder) = hold().await;
+    for (pid, _) in processes_of(&folder).into_iter().filter(|(_, line)| is_program(line, "/kube-apiserver")) {
+        kill_process(pid, Signal::STOP).unwrap();
+    }
+    way_in_is_stopped(&folder, "/kube-apiserver").await;
+    owner.kill().await.unwrap();
+    nothing_is_left(&folder).await;
+}
+
+#[tokio::test]
 async fn an_owner_that_is_interrupted_leaves_nothing_and_ends_in_order() {
     let (mut owner, folder) = hold().await;
     kill_process(pid(&owner), Signal::INT).unwrap();
@@ -126,11 +148,36 @@ fn is_named_after(folder: &Path, owner: &Child) -> bool {
 
 /// Command lines on this machine that name a cluster's folder, without its supervisor and the ways into it.
 fn programs_of(folder: &Path) -> Vec<String> {
+    processes_of(folder).into_iter().map(|(_, line)| line).filter(|line| is_program(line, "")).collect()
+}
+
+/// Processes on this machine whose command line names a cluster's folder.
+fn processes_of(folder: &Path) -> Vec<(Pid, String)> {
     let folder = folder.display().to_string();
-    let command = |process: fs::DirEntry| {
-        let bytes = fs::read(process.path().join("cmdline")).ok()?;
-        Some(String::from_utf8_lossy(&bytes).replace('\0', " "))
+    let named = |process: fs::DirEntry| {
+        let pid = Pid::from_raw(process.file_name().to_str()?.parse().ok()?)?;
+        let line = String::from_utf8_lossy(&fs::read(process.path().join("cmdline")).ok()?).replace('\0', " ");
+        line.contains(&folder).then_some((pid, line))
     };
-    let all = fs::read_dir("/proc").unwrap().flatten().filter_map(command);
-    all.filter(|line| line.contains(&folder) && !line.starts_with("nsenter") && !line.contains(".sh ")).collect()
+    fs::read_dir("/proc").unwrap().flatten().filter_map(named).collect()
+}
+
+/// Whether a command line is that of the program whose path ends so, not of what started it.
+fn is_program(line: &str, end: &str) -> bool {
+    let program = line.split(' ').next().unwrap_or_default();
+    !program.ends_with("nsenter") && !line.contains(".sh ") && program.ends_with(end)
+}
+
+/// `nsenter` stops a moment after the program that it started; only then does it not see the program's end.
+async fn way_in_is_stopped(folder: &Path, end: &str) {
+    let state = async || {
+        let ways = processes_of(folder).into_iter();
+        let mut ways = ways.filter(|(_, line)| line.starts_with("nsenter") && line.contains(&format!("{end} ")));
+        let stat = fs::read_to_string(format!("/proc/{}/stat", ways.next()?.0.as_raw_pid())).ok()?;
+        stat.rsplit_once(") ")?.1.chars().next()
+    };
+    Eventually::new(format!("the nsenter of {end} is stopped"))
+        .matches(state, |state| *state == Some('T'))
+        .await
+        .unwrap();
 }

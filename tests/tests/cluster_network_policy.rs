@@ -20,7 +20,7 @@ struct Bed {
 async fn bed() -> &'static Bed {
     static CLUSTER: OnceCell<Bed> = OnceCell::const_new();
     let start = async || {
-        let cluster = Arc::new(Cluster::start().await.unwrap());
+        let cluster = Arc::new(Cluster::start_local().await.unwrap());
         let enforcer = Enforcer::start(&cluster).unwrap();
         Bed { cluster, enforcer }
     };
@@ -136,7 +136,7 @@ async fn a_named_port_and_a_range_are_open_and_the_rest_is_closed() {
 #[tokio::test]
 async fn egress_to_dns_and_a_public_block_leaves_the_api_server_out_of_reach() {
     let scene = Scene::new("egress").await;
-    let sandbox = scene.bed.cluster.sandbox();
+    let sandbox = scene.bed.cluster.plane().unwrap().sandbox();
     for address in ["198.51.100.7/32", "198.51.100.8/32"] {
         assert!(sandbox.command("ip").args(["addr", "add", address, "dev", "node0"]).status().unwrap().success());
     }

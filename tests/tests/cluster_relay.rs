@@ -1,15 +1,15 @@
 //! The relay in a pod under the restricted Pod Security level answers with what the fake OTX in another pod knows:
 //! through its Service, and through an Ingress with TLS.
 //!
-//! It needs the `threatrelay` binary beside this crate's own (`cargo build -p threatrelay`).
+//! Its binary is that of `tests::binaries`: the shipped one, or what `cargo build -p threatrelay` left.
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::time::Duration;
 
 use reqwest::Certificate;
 use serde_json::{Value, json};
+use tests::binaries;
 use tests::cluster::pki::Authority;
 use tests::cluster::workload::restricted_pod;
 use tests::cluster::{Cluster, Image};
@@ -17,21 +17,14 @@ use tests::eventually::Eventually;
 use tests::fake_otx::KEY;
 use tests::issuer::{AUDIENCE, Issuer, claims};
 
-const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
-
 /// An address of the bundled upstream's data.
 const OBSERVABLES: &str = r#"[{"type": "ip", "value": "203.0.113.31"}]"#;
 
 #[tokio::test]
 async fn a_relay_pod_answers_from_the_fake_otx_in_another_pod_through_service_and_ingress() {
     let cluster = Cluster::start().await.unwrap();
-    let fake_otx = Path::new(env!("CARGO_BIN_EXE_fake-otx"));
-    let relay = fake_otx.with_file_name("threatrelay");
-    for (name, program) in [("fake-otx", fake_otx), ("threatrelay", relay.as_path())] {
-        // The relay does not start without the public authorities.
-        let image = Image::of_dynamic(name, program).unwrap().with_file(AUTHORITIES, AUTHORITIES);
-        cluster.load(&image).unwrap();
-    }
+    cluster.load(&Image::of_dynamic("fake-otx", env!("CARGO_BIN_EXE_fake-otx")).unwrap()).unwrap();
+    cluster.load(&binaries::image("threatrelay").unwrap()).unwrap();
     let traefik = cluster.add_traefik().await.unwrap();
     let namespace = cluster.restricted_namespace("relay").await.unwrap();
     let issuer = Issuer::generate("cluster").unwrap();
@@ -48,10 +41,10 @@ async fn a_relay_pod_answers_from_the_fake_otx_in_another_pod_through_service_an
         cluster.api().field(&format!("/api/v1/namespaces/{namespace}/services/threatrelay"), "/spec/clusterIP").await;
     let service = SocketAddr::new(service.unwrap().as_str().unwrap().parse().unwrap(), 9090);
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
-    let direct = format!("http://{}", cluster.sandbox().forward(service).unwrap());
+    let direct = format!("http://{}", cluster.forward(service).unwrap());
     assert_eq!(sightings(&http, &direct, &token).await, ["203.0.113.31"]);
 
-    let outside = cluster.sandbox().forward(traefik.https).unwrap();
+    let outside = cluster.forward(traefik.https).unwrap();
     let https = reqwest::Client::builder()
         .no_proxy()
         .resolve("relay.example", outside)

@@ -14,24 +14,12 @@ use serde_json::{Value, json};
 use tests::fake_otx::{FakeOtx, KEY};
 use tests::issuer::{AUDIENCE, Issuer, claims, forge, unsigned};
 use tests::jwks_server::{Document, JwksServer};
+use tests::refusals::{AUDIENCE_TEXT, HOST, KID, NO_HOST, OTX_SIDE, PAYLOAD, SIGNATURE, STRUCTURE, WRONG_TYPE};
 use tests::relay::{Builder, JWKS_HOST, TestRelay, payload};
 use tests::reply::{RelayAnswer, docs, errors};
 use tests::schema;
 use tests::tls::{Authority, Certificate};
 use tests::trial::{run, slug, trial};
-
-const WRONG_TYPE: &str = "Wrong authorization type";
-const STRUCTURE: &str = "Wrong JWT structure";
-const SIGNATURE: &str = "Failed to decode JWT with provided key. Make sure domain in custom_jwks_host corresponds to your \
-                         SecureX instance region.";
-const KID: &str = "kid from JWT header not found in API response";
-const HOST: &str =
-    "Wrong jwks_host in JWT payload. Make sure domain follows the visibility.<region>.cisco.com structure";
-const NO_HOST: &str =
-    "jwks_host is missing in JWT payload. Make sure custom_jwks_host field is present in module_type";
-const AUDIENCE_TEXT: &str = "Wrong configuration-token-audience";
-const OTX_SIDE: &str = "Authorization failed on AlienVault OTX side";
-const PAYLOAD: &str = "Wrong JWT payload structure";
 
 fn main() -> ExitCode {
     let mut trials = Vec::new();

@@ -9,7 +9,7 @@ use reqwest::{Certificate, Client, StatusCode};
 use url::Url;
 
 use super::jwk::{KeySet, NotAKeySet};
-use super::resolver::PublicResolver;
+use super::outside::Outside;
 use crate::trace::span::{self, Span};
 
 /// Largest document that is read, in bytes.
@@ -72,7 +72,12 @@ impl From<reqwest::Error> for ClientError {
 ///
 /// # Errors
 /// [`ClientError`].
-pub fn client(timeout: Duration, allow_private: bool, extra_ca: Option<&Path>) -> Result<Client, ClientError> {
+pub fn client(
+    timeout: Duration,
+    allow_private: bool,
+    extra_ca: Option<&Path>,
+    outside: &Outside,
+) -> Result<Client, ClientError> {
     let mut extra = Vec::new();
     if let Some(path) = extra_ca {
         let pem = std::fs::read(path).map_err(|why| ClientError::Unreadable { path: path.to_owned(), why })?;
@@ -85,12 +90,11 @@ pub fn client(timeout: Duration, allow_private: bool, extra_ca: Option<&Path>) -
         .no_gzip()
         .timeout(timeout)
         .connect_timeout(timeout)
-        .dns_resolver(PublicResolver { allow_private })
         .tls_certs_merge(extra)
         .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
         // Fetches are minutes apart; a connection kept meanwhile would only go stale.
         .pool_max_idle_per_host(0);
-    Ok(client.build()?)
+    Ok(outside.open_to(client, allow_private).build()?)
 }
 
 /// Fetches the keys of one host.

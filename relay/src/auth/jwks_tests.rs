@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io::Write;
+use std::path::Path;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -16,8 +17,9 @@ use tokio_rustls::rustls::{ServerConfig, crypto};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::*;
-use crate::auth::fetch::client;
+use crate::auth::fetch;
 use crate::auth::fixtures::{SIGNER, Signer};
+use crate::auth::outside::Outside;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 const TIMES: Times =
@@ -87,7 +89,7 @@ impl JwksHost {
     }
 
     fn jwks(&self, times: Times) -> Jwks {
-        let client = client(Duration::from_secs(5), true, Some(CERTIFICATE.1.path())).unwrap();
+        let client = client(Duration::from_secs(5), true, Some(CERTIFICATE.1.path()));
         Jwks::new(std::slice::from_ref(&self.name), &client, times)
     }
 
@@ -109,6 +111,10 @@ fn answer(status: &str, headers: &str, body: &[u8]) -> Vec<u8> {
 fn keys_of(signers: &[&Signer]) -> Vec<u8> {
     let keys: Vec<_> = signers.iter().map(|signer| signer.jwk()).collect();
     answer("200 OK", "", json!({"keys": keys}).to_string().as_bytes())
+}
+
+fn client(timeout: Duration, allow_private: bool, extra_ca: Option<&Path>) -> Client {
+    fetch::client(timeout, allow_private, extra_ca, &Outside::default()).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -207,7 +213,7 @@ async fn answers_without_keys_are_refused_and_last_keys_serve_on() {
 #[tokio::test]
 async fn a_silent_host_costs_the_timeout_once() {
     let host = JwksHost::start(Vec::new()).await;
-    let client = client(Duration::from_millis(200), true, Some(CERTIFICATE.1.path())).unwrap();
+    let client = client(Duration::from_millis(200), true, Some(CERTIFICATE.1.path()));
     let jwks = Jwks::new(std::slice::from_ref(&host.name), &client, TIMES);
     assert_eq!(host.ask(&jwks, "key-1").await, Err(Refused::JwksUnavailable));
     let again = Instant::now();
@@ -221,15 +227,14 @@ async fn a_certificate_that_nobody_vouches_for_is_refused() {
     let other = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(other.cert.pem().as_bytes()).unwrap();
-    let jwks =
-        Jwks::new(std::slice::from_ref(&host.name), &client(PATIENCE, true, Some(file.path())).unwrap(), TIMES);
+    let jwks = Jwks::new(std::slice::from_ref(&host.name), &client(PATIENCE, true, Some(file.path())), TIMES);
     assert_eq!(host.ask(&jwks, "key-1").await, Err(Refused::JwksUnavailable));
 }
 
 #[tokio::test]
 async fn an_allowed_name_with_a_private_address_is_not_connected_to() {
     let host = JwksHost::start(keys_of(&[&SIGNER])).await;
-    let client = client(PATIENCE, false, Some(CERTIFICATE.1.path())).unwrap();
+    let client = client(PATIENCE, false, Some(CERTIFICATE.1.path()));
     let jwks = Jwks::new(std::slice::from_ref(&host.name), &client, TIMES);
     assert_eq!(host.ask(&jwks, "key-1").await, Err(Refused::JwksUnavailable));
     assert_eq!(host.connections(), 0);

@@ -14,6 +14,7 @@ pub mod jwk;
 pub mod jwks;
 pub mod keys;
 pub mod limit;
+pub mod outside;
 pub mod refused;
 pub mod reload;
 pub mod resolver;
@@ -33,6 +34,7 @@ use freshness::Times;
 use jwk::KeySet;
 use jwks::Jwks;
 use keys::HeldKeys;
+use outside::Outside;
 pub use refused::Refused;
 use reload::{Place, Reloaded, Snapshot, without_last_break};
 use token::Token;
@@ -98,7 +100,7 @@ impl Authenticator {
     ///
     /// # Errors
     /// [`StartError`].
-    pub fn new(config: &Config) -> Result<Self, StartError> {
+    pub fn new(config: &Config, outside: &Outside) -> Result<Self, StartError> {
         let at = |setting| move |why| StartError::Unusable { setting, why };
         let verifier = match &config.auth.mode {
             AuthMode::Hs256 { secret_file } => Verifier::Secret(
@@ -111,8 +113,8 @@ impl Authenticator {
                     let keys = Reloaded::start(Place::File(file.clone()), parse_jwks).map_err(at("auth.jwksFile"))?;
                     Verifier::File { keys, audiences }
                 } else {
-                    let client =
-                        fetch::client(settings.timeout, settings.allow_private, config.extra_ca_file.as_deref())?;
+                    let extra_ca = config.extra_ca_file.as_deref();
+                    let client = fetch::client(settings.timeout, settings.allow_private, extra_ca, outside)?;
                     let times =
                         Times { ttl: settings.ttl, max_stale: settings.max_stale, cooldown: settings.cooldown };
                     Verifier::Fetched { jwks: Jwks::new(&settings.hosts, &client, times), audiences }

@@ -2,14 +2,31 @@
 //! allow-list cannot lead into the cluster or to a metadata service. One private address refuses the whole answer.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
-/// Resolves through the system and refuses names with addresses that are not public, unless they are allowed.
-#[derive(Clone, Copy, Debug)]
+/// Refuses names with addresses that are not public, unless they are allowed.
+#[derive(Clone)]
 pub struct PublicResolver {
+    /// Where names are looked up.
+    pub names: Arc<dyn Resolve>,
     /// Takes every address.
     pub allow_private: bool,
+}
+
+/// The system's resolver.
+#[derive(Clone, Copy, Debug)]
+pub struct SystemNames;
+
+impl Resolve for SystemNames {
+    fn resolve(&self, name: Name) -> Resolving {
+        Box::pin(async move {
+            let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            let addresses: Addrs = Box::new(found.into_iter());
+            Ok(addresses)
+        })
+    }
 }
 
 /// A name of the allow-list leads to an address that is not public.
@@ -21,7 +38,7 @@ pub struct PrivateAddress {
 }
 
 impl PublicResolver {
-    fn check(self, name: &str, addresses: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, PrivateAddress> {
+    fn check(&self, name: &str, addresses: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, PrivateAddress> {
         match addresses.iter().map(SocketAddr::ip).find(|ip| !is_public(*ip)) {
             Some(address) if !self.allow_private => Err(PrivateAddress { name: name.to_owned(), address }),
             _ => Ok(addresses),
@@ -31,10 +48,11 @@ impl PublicResolver {
 
 impl Resolve for PublicResolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let resolver = *self;
+        let resolver = self.clone();
         Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
-            let addresses: Addrs = Box::new(resolver.check(name.as_str(), found)?.into_iter());
+            let text = name.as_str().to_owned();
+            let found = resolver.names.resolve(name).await?.collect();
+            let addresses: Addrs = Box::new(resolver.check(&text, found)?.into_iter());
             Ok(addresses)
         })
     }
@@ -106,6 +124,10 @@ mod tests {
 
     use super::*;
 
+    fn resolver(allow_private: bool) -> PublicResolver {
+        PublicResolver { names: Arc::new(SystemNames), allow_private }
+    }
+
     #[test]
     fn addresses_that_exist_only_inside_a_network_are_not_public() {
         let private = "0.0.0.0 0.1.2.3 10.0.0.1 100.64.0.1 100.127.255.255 127.0.0.1 127.8.9.10 169.254.169.254 \
@@ -131,16 +153,16 @@ mod tests {
     #[test]
     fn one_private_address_refuses_the_whole_answer() {
         let addresses = ["8.8.8.8:0", "10.0.0.1:0"].map(|address| address.parse().unwrap()).to_vec();
-        let refused = PublicResolver { allow_private: false }.check("jwks.example", addresses.clone()).unwrap_err();
+        let refused = resolver(false).check("jwks.example", addresses.clone()).unwrap_err();
         assert_eq!(refused, PrivateAddress { name: "jwks.example".to_owned(), address: [10, 0, 0, 1].into() });
-        assert_eq!(PublicResolver { allow_private: true }.check("jwks.example", addresses.clone()), Ok(addresses));
+        assert_eq!(resolver(true).check("jwks.example", addresses.clone()), Ok(addresses));
     }
 
     #[tokio::test]
     async fn a_name_of_this_machine_is_refused_before_a_connection() {
-        let refused = PublicResolver { allow_private: false }.resolve("localhost".parse().unwrap()).await;
+        let refused = resolver(false).resolve("localhost".parse().unwrap()).await;
         let text = refused.err().map(|error| error.to_string()).unwrap_or_default();
         assert!(text.starts_with("localhost resolves to "), "{text}");
-        assert!(PublicResolver { allow_private: true }.resolve("localhost".parse().unwrap()).await.is_ok());
+        assert!(resolver(true).resolve("localhost".parse().unwrap()).await.is_ok());
     }
 }

@@ -286,7 +286,7 @@ async fn fetch_listing(
     Ok(listing)
 }
 
-const fn sections(class: Class) -> (Section, Option<Section>) {
+pub(super) const fn sections(class: Class) -> (Section, Option<Section>) {
     match class {
         Class::Ipv4 => (Section::Ipv4, None),
         Class::Ipv6 => (Section::Ipv6, None),

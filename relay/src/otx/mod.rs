@@ -30,6 +30,8 @@ pub mod types;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use url::Url;
+
 pub use answer::{Known, Lookup, Match, Notice, entries};
 pub use failure::Failure;
 pub use health::Health;
@@ -37,6 +39,7 @@ pub use metrics::Metrics;
 
 use self::cache::{GeneralKey, ListingKey, Memory};
 use self::client::Client;
+use self::endpoint::Endpoint;
 use self::fetch::Sizes;
 use self::flights::Flights;
 use self::health::Probes;
@@ -45,7 +48,7 @@ use self::listing::Listing;
 use self::shared::SharedTier;
 use self::types::General;
 use crate::config::Config;
-use crate::observable::Observable;
+use crate::observable::{Observable, Question};
 
 /// Asks OTX. Cheap to clone; clones share everything.
 #[derive(Clone)]
@@ -136,6 +139,14 @@ impl Engine {
     pub async fn health(&self, key: &OtxKey) -> Result<Health, Failure> {
         health::probe(&self.0, self.0.ask(key)).await
     }
+}
+
+/// The calls that `/general` of a question may take, as URLs below `base`: one, or two for a name.
+#[must_use]
+pub fn general_urls(base: &Url, question: &Question) -> Vec<Url> {
+    let (first, second) = lookup::sections(question.class);
+    let url = |section| Endpoint::General { section, value: &question.value }.url(base);
+    std::iter::once(first).chain(second).map(url).collect()
 }
 
 impl Shared {

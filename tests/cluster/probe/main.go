@@ -4,6 +4,7 @@
 //	probe serve [ADDRESS..]        HTTP on all of them: who am I, and the actions below
 //	probe fetch URL                one GET on a new connection, prints status and body
 //	probe resolve NAME             one DNS lookup by the pod's resolver
+//	probe connect ADDRESS          carries its input and output over one connection
 //
 // Served paths: / (name of the pod and source address of the caller), /fetch?u=URL, /resolve?n=NAME, /burn?ms=N (uses
 // one core for N ms). Every fetch opens a new connection: a network policy does not cut established ones. What fails
@@ -44,8 +45,13 @@ func main() {
 		finish(fetch(context.Background(), argument))
 	case "resolve":
 		finish(resolve(context.Background(), argument))
+	case "connect":
+		if err := carry(argument); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
 	default:
-		fmt.Fprintln(os.Stderr, "probe: pause, serve, fetch or resolve, not", command)
+		fmt.Fprintln(os.Stderr, "probe: pause, serve, fetch, resolve or connect, not", command)
 		os.Exit(2)
 	}
 }
@@ -126,4 +132,18 @@ func resolve(ctx context.Context, name string) (string, error) {
 	defer cancel()
 	addresses, err := net.DefaultResolver.LookupHost(ctx, name)
 	return strings.Join(addresses, " "), err
+}
+
+// Ends when the other side has closed.
+func carry(address string) error {
+	connection, err := net.DialTimeout("tcp", address, patience)
+	if err != nil {
+		return err
+	}
+	go func() {
+		io.Copy(connection, os.Stdin)
+		connection.(*net.TCPConn).CloseWrite()
+	}()
+	_, err = io.Copy(os.Stdout, connection)
+	return err
 }

@@ -29,7 +29,7 @@ impl Cluster {
         self.add_gateway_api()?;
         self.apply(&manifest("traefik.yaml"))?;
         let looked = async || rollout(self.api(), "traefik", "traefik").await;
-        self.plane().ready("traefik is rolled out", "kubelet", looked).await?;
+        self.ready("traefik is rolled out", "kubelet", looked).await?;
         let service = self.api().get("/api/v1/namespaces/traefik/services/traefik").await?;
         let address = service.pointer("/spec/clusterIP").and_then(Value::as_str).and_then(|ip| ip.parse().ok());
         let address =
@@ -53,6 +53,6 @@ impl Cluster {
         self.load(&Image::of("metrics-server", locate("metrics-server")?))?;
         self.apply(&manifest("metrics-server.yaml"))?;
         let looked = async || self.api().get("/apis/metrics.k8s.io/v1beta1/nodes").await;
-        self.plane().ready("the metrics API answers", "kube-apiserver", looked).await.map(drop)
+        self.ready("the metrics API answers", "kube-apiserver", looked).await.map(drop)
     }
 }

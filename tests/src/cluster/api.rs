@@ -177,6 +177,17 @@ impl Api {
         self.send(Method::DELETE, path, None).await
     }
 
+    /// Makes a namespace whose name begins with `prefix`, and returns the name: a test's own corner of a shared cluster.
+    ///
+    /// # Errors
+    /// Those of the API.
+    pub async fn namespace(&self, prefix: &str) -> Result<String, ApiError> {
+        let object =
+            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"generateName": format!("{prefix}-")}});
+        let made = self.create("/api/v1/namespaces", &object).await?;
+        Ok(made.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default().to_owned())
+    }
+
     /// The value at an RFC 6901 `pointer` of an object, or what is there instead, for use with
     /// [`Eventually`](crate::eventually::Eventually).
     ///

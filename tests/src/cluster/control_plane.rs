@@ -7,7 +7,7 @@
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use super::api::{Access, Api, ApiError};
 use super::debian::{self, DebianError};
+use super::node::PROVIDER;
 use super::pki::{self, PkiError};
 use super::process::ProcessError;
 use super::programs::{ProgramError, locate};
@@ -67,6 +68,9 @@ pub enum StartError {
     /// The API server refused what every cluster needs.
     #[error(transparent)]
     Api(#[from] ApiError),
+    /// The provider asked for does not exist.
+    #[error("no provider {0:?} of clusters: {PROVIDER} is `local`, which it is when unset, or `kind`")]
+    Provider(String),
     /// A tool run at the start failed.
     #[error("{tool} failed:\n{output}")]
     Tool {
@@ -158,9 +162,7 @@ impl ControlPlane {
     /// # Errors
     /// When it is not built, or fails; the text is what it printed.
     pub fn kubectl(&self, arguments: &[&str]) -> Result<String, StartError> {
-        let mut command = Command::new(locate("kubectl")?);
-        command.arg("--kubeconfig").arg(self.kubeconfig()).args(arguments);
-        finished("kubectl", &command.output()?)
+        kubectl(&self.kubeconfig(), arguments)
     }
 
     /// Makes a namespace whose name begins with `prefix`, and returns the name: a test's own corner of a shared plane.
@@ -168,10 +170,7 @@ impl ControlPlane {
     /// # Errors
     /// Those of the API.
     pub async fn namespace(&self, prefix: &str) -> Result<String, ApiError> {
-        let object =
-            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"generateName": format!("{prefix}-")}});
-        let made = self.api.create("/api/v1/namespaces", &object).await?;
-        Ok(made.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default().to_owned())
+        self.api.namespace(prefix).await
     }
 
     /// Compacts the store at its present revision: after [`ControlPlane::start_compactable`], reads of anything older answer 410.
@@ -216,6 +215,11 @@ impl ControlPlane {
     async fn answers_ready(&self) -> Result<String, ApiError> {
         self.api.text(reqwest::Method::GET, "/readyz", None).await
     }
+}
+
+pub(super) fn kubectl(kubeconfig: &Path, arguments: &[&str]) -> Result<String, StartError> {
+    let output = Command::new(locate("kubectl")?).arg("--kubeconfig").arg(kubeconfig).args(arguments).output()?;
+    finished("kubectl", &output)
 }
 
 pub(super) fn finished(tool: &str, output: &Output) -> Result<String, StartError> {

@@ -37,9 +37,10 @@ pub const NODE: &[Part] = &[
     Part { package: "socat", file: "socat" },
 ];
 
-/// Needed by suites that use no cluster.
+/// Needed by suites besides clusters: a shared cache, static binaries, and metrics that are scraped.
 pub const SUITES: &[Part] = &[
     Part { package: "redis-server", file: "redis-server" },
+    Part { package: "musl-tools", file: "musl-gcc" },
     Part { package: "prometheus", file: "prometheus" },
     Part { package: "prometheus", file: "promtool" },
 ];

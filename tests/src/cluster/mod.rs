@@ -8,10 +8,13 @@
 
 mod addons;
 pub mod api;
+pub mod audit;
 pub mod build;
 pub mod control_plane;
 pub mod debian;
 pub mod image;
+pub mod kind;
+mod local;
 mod memory;
 pub mod network_policy;
 pub mod node;

@@ -1,105 +1,117 @@
-//! The second level: a control plane with one node, on which pods run.
+//! The second level: a Kubernetes with nodes, on which pods run.
 //!
-//! containerd, kubelet, kube-proxy and the scheduler run in the control plane's sandbox; CoreDNS runs as a pod. The
-//! kubelet joins with the credential of `node1` and has no other right. Images come from files ([`Image`]) or archives;
-//! nothing is pulled. The start is complete when the node is ready and cluster DNS answers.
+//! It is brought up here ([`Cluster::start_local`]) or by kind ([`Cluster::join`]); a suite that uses nothing of
+//! [`Cluster::plane`] runs on either, as [`PROVIDER`] says. Images come from files ([`Image`]) or archives; nothing is
+//! pulled. Addresses inside are reached through loopback ports of this process ([`Cluster::forward`]).
 
-use std::fmt::Write;
-use std::fs;
+use std::env;
+use std::fmt::{Display, Write};
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde_json::Value;
-
 use super::api::{Api, ApiError};
-use super::control_plane::{ControlPlane, History, StartError, finished};
-use super::debian;
+use super::control_plane::{ControlPlane, StartError, finished, kubectl};
 use super::image::Image;
-use super::programs::locate;
-use super::sandbox::{Level, Sandbox};
-use super::settings::{containerd_flags, kubelet_flags, proxy_flags, scheduler_flags, write_node_settings};
+use super::kind::{Joined, Kind};
 use crate::eventually::{Eventually, TimedOut};
 
-/// A running single-node cluster. Dropping it ends everything in it, containers included.
+/// Who provides the cluster of [`Cluster::start`]: `local` or `kind`.
+pub const PROVIDER: &str = "THREATRELAY_TEST_PROVIDER";
+
+/// A running cluster. Dropping a local one ends everything in it, containers included; one of kind is only left.
 pub struct Cluster {
-    plane: ControlPlane,
+    provider: Provider,
+}
+
+pub(super) enum Provider {
+    Local(Box<ControlPlane>),
+    Kind(Joined),
 }
 
 impl Cluster {
-    /// Starts one and waits until pods can run and resolve names.
+    /// The cluster that [`PROVIDER`] asks for: one of its own in a sandbox, or kind's, which is there already.
     ///
     /// # Errors
     /// See [`StartError`].
     pub async fn start() -> Result<Self, StartError> {
-        debian::require(debian::NODE)?;
-        let (probe, coredns) = (locate("probe")?, locate("coredns")?);
-        let scheduler = locate("kube-scheduler")?;
-        let (kubelet, proxy) = (locate("kubelet")?, locate("kube-proxy")?);
-        let plane = ControlPlane::start_with(Level::Node, History::default()).await?;
-        let cluster = Self { plane };
-        let (sandbox, folder) = (cluster.sandbox(), cluster.sandbox().folder());
-        write_node_settings(folder, sandbox.name())?;
-
-        sandbox.spawn("containerd", "containerd", containerd_flags(folder))?;
-        let socket = folder.join("mounts/run/containerd/containerd.sock");
-        let looked = async || if socket.exists() { Ok(()) } else { Err(format!("no {}", socket.display())) };
-        cluster.plane.ready("containerd listens", "containerd", looked).await?;
-        cluster.load(&Image::of("pause", &probe))?;
-
-        sandbox.spawn("kube-scheduler", scheduler, scheduler_flags(folder))?;
-        sandbox.spawn("kubelet", kubelet, kubelet_flags(folder))?;
-        sandbox.spawn("kube-proxy", proxy, proxy_flags(folder))?;
-        cluster.load(&Image::of("probe", &probe))?;
-        cluster.load(&Image::of("coredns", &coredns))?;
-        cluster.apply(&manifest("coredns.yaml"))?;
-        cluster.plane.ready("the node is ready", "kubelet", async || node_ready(cluster.api()).await).await?;
-        let dns = async || rollout(cluster.api(), "kube-system", "coredns").await;
-        cluster.plane.ready("cluster DNS is rolled out", "kubelet", dns).await?;
-        Ok(cluster)
+        match env::var(PROVIDER).unwrap_or_default().as_str() {
+            "" | "local" => Self::start_local().await,
+            "kind" => Self::join(&Kind::located()?).await,
+            other => Err(StartError::Provider(other.into())),
+        }
     }
 
-    /// The control plane.
+    pub(super) fn of(provider: Provider) -> Self {
+        Self { provider }
+    }
+
+    /// The control plane of a local cluster; none is within reach on kind.
     #[must_use]
-    pub fn plane(&self) -> &ControlPlane {
-        &self.plane
+    pub fn plane(&self) -> Option<&ControlPlane> {
+        match &self.provider {
+            Provider::Local(plane) => Some(plane),
+            Provider::Kind(_) => None,
+        }
     }
 
     /// A client with all rights.
     #[must_use]
     pub fn api(&self) -> &Api {
-        self.plane.api()
+        match &self.provider {
+            Provider::Local(plane) => plane.api(),
+            Provider::Kind(joined) => &joined.api,
+        }
     }
 
-    /// Where everything runs.
-    #[must_use]
-    pub fn sandbox(&self) -> &Sandbox {
-        self.plane.sandbox()
-    }
-
-    /// Makes `image` known to the node.
+    /// Runs kubectl with all rights.
     ///
     /// # Errors
-    /// When its files cannot be read or containerd refuses it.
-    pub fn load(&self, image: &Image) -> Result<(), StartError> {
-        let folder = self.sandbox().folder().join("images");
-        fs::create_dir_all(&folder)?;
-        let archive = folder.join(format!("{}.tar", image.name().replace(['/', ':'], "_")));
-        image.archive(&archive)?;
-        self.load_archive(&archive)?;
-        Ok(fs::remove_file(archive)?)
+    /// When it is not built, or fails; the text is what it printed.
+    pub fn kubectl(&self, arguments: &[&str]) -> Result<String, StartError> {
+        match &self.provider {
+            Provider::Local(plane) => plane.kubectl(arguments),
+            Provider::Kind(joined) => kubectl(&joined.kubeconfig(), arguments),
+        }
     }
 
-    /// Makes the images of an archive known to the node: one written by `docker save`, `buildah push docker-archive:`
+    /// A loopback address whose connections are carried to a pod, a Service or the node, as long as the cluster lives.
+    ///
+    /// # Errors
+    /// Those of binding on 127.0.0.1.
+    pub fn forward(&self, inside: SocketAddr) -> io::Result<SocketAddr> {
+        match &self.provider {
+            Provider::Local(plane) => plane.sandbox().forward(inside),
+            Provider::Kind(joined) => joined.forward(inside),
+        }
+    }
+
+    /// Makes `image` known to the nodes.
+    ///
+    /// # Errors
+    /// When its files cannot be read or the nodes refuse it.
+    pub fn load(&self, image: &Image) -> Result<(), StartError> {
+        let folder = tempfile::tempdir()?;
+        let archive = folder.path().join("image.tar");
+        image.archive(&archive)?;
+        self.load_archive(&archive)
+    }
+
+    /// Makes the images of an archive known to the nodes: one written by `docker save`, `buildah push docker-archive:`
     /// or [`Image::archive`].
     ///
     /// # Errors
-    /// When containerd refuses it.
+    /// When the nodes refuse it.
     pub fn load_archive(&self, archive: &Path) -> Result<(), StartError> {
-        let mut ctr = self.sandbox().command("ctr");
-        ctr.args(["--namespace", "k8s.io", "images", "import", "--snapshotter", "overlayfs"]).arg(archive);
-        finished("ctr images import", &ctr.output()?).map(drop)
+        match &self.provider {
+            Provider::Local(plane) => {
+                let mut ctr = plane.sandbox().command("ctr");
+                ctr.args(["--namespace", "k8s.io", "images", "import", "--snapshotter", "overlayfs"]).arg(archive);
+                finished("ctr images import", &ctr.output()?).map(drop)
+            }
+            Provider::Kind(joined) => joined.kind.load_archive(archive),
+        }
     }
 
     /// Applies the objects of a file or a folder of YAML files, server-side.
@@ -108,7 +120,24 @@ impl Cluster {
     /// What kubectl printed.
     pub fn apply(&self, file: &Path) -> Result<(), StartError> {
         let file = file.display().to_string();
-        self.plane.kubectl(&["apply", "--server-side", "--force-conflicts", "-f", &file]).map(drop)
+        self.kubectl(&["apply", "--server-side", "--force-conflicts", "-f", &file]).map(drop)
+    }
+
+    /// Waits up to 60 s for a step of a start; the error has the end of the log of `program`, where this process has it.
+    pub(super) async fn ready<T, S: Display>(
+        &self,
+        what: &str,
+        program: &str,
+        look: impl AsyncFnMut() -> Result<T, S>,
+    ) -> Result<T, StartError> {
+        match &self.provider {
+            Provider::Local(plane) => plane.ready(what, program, look).await,
+            Provider::Kind(_) => Eventually::new(what)
+                .within(Duration::from_mins(1))
+                .ok(look)
+                .await
+                .map_err(|what| StartError::NotReady { what, log: String::new() }),
+        }
     }
 
     /// Waits until all replicas of a Deployment run its present template and are available.
@@ -128,7 +157,7 @@ impl Cluster {
     /// # Errors
     /// Those of connecting and reading.
     pub async fn fetch(&self, address: SocketAddr, path_and_query: &str) -> Result<(u16, String), FetchError> {
-        let outside = self.sandbox().forward(address)?;
+        let outside = self.forward(address)?;
         let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build()?;
         let response = http.get(format!("http://{outside}{path_and_query}")).send().await?;
         Ok((response.status().as_u16(), response.text().await?))
@@ -150,13 +179,6 @@ pub enum FetchError {
 #[must_use]
 pub fn manifest(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("cluster/manifests").join(name)
-}
-
-async fn node_ready(api: &Api) -> Result<(), String> {
-    let node = api.get("/api/v1/nodes/node1").await.map_err(|error| error.to_string())?;
-    let conditions = node.pointer("/status/conditions").and_then(Value::as_array).cloned().unwrap_or_default();
-    let ready = conditions.iter().find(|condition| condition["type"] == "Ready").cloned().unwrap_or_default();
-    if ready["status"] == "True" { Ok(()) } else { Err(ready.to_string()) }
 }
 
 pub(super) async fn rollout(api: &Api, namespace: &str, name: &str) -> Result<(), String> {

@@ -223,5 +223,7 @@ fn kubelet_settings(folder: &Path, cgroup: &str) -> Value {
         "clusterDomain": "cluster.local",
         "resolvConf": at(folder, "resolv.conf"),
         "shutdownGracePeriod": "0s",
+        // How soon pods see a changed Secret that they mount; a minute by default.
+        "syncFrequency": "5s",
     })
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use serde_json::{Value, json};
 
 use super::control_plane::StartError;
-use super::node::Cluster;
+use super::node::{Cluster, rollout};
 
 /// The image of the probe; every node has it.
 pub const PROBE_IMAGE: &str = "docker.io/library/probe:local";
@@ -63,7 +63,7 @@ impl Cluster {
     /// # Errors
     /// See [`StartError`].
     pub async fn restricted_namespace(&self, prefix: &str) -> Result<String, StartError> {
-        let name = self.plane().namespace(prefix).await?;
+        let name = self.api().namespace(prefix).await?;
         let labels = json!({"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}});
         self.api().merge(&format!("/api/v1/namespaces/{name}"), &labels).await?;
         Ok(name)
@@ -83,9 +83,8 @@ impl Cluster {
         });
         let path = format!("/api/v1/namespaces/{namespace}/services/{name}");
         let made = self.api().apply(&path, &service).await?;
-        self.rolled_out(namespace, name)
-            .await
-            .map_err(|what| StartError::NotReady { what, log: self.sandbox().log_tail("kubelet") })?;
+        let looked = async || rollout(self.api(), namespace, name).await;
+        self.ready(&format!("{namespace}/{name} is rolled out"), "kubelet", looked).await?;
         let address = made.pointer("/spec/clusterIP").and_then(Value::as_str).and_then(|ip| ip.parse().ok());
         let address = address.ok_or_else(|| StartError::Tool { tool: "Service".into(), output: made.to_string() })?;
         Ok(SocketAddr::new(address, ports.first().copied().unwrap_or_default()))

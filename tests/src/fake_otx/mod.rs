@@ -183,17 +183,23 @@ impl Shared {
         self.play(&request, &fault).await.after(latency + delay)
     }
 
-    /// `GET`: calls by route; `POST`: forgets them.
+    /// `GET`: calls by route and by whose key they carried; `POST`: forgets them.
     fn tell_calls(&self, request: &Request) -> Reply {
         let mut calls = lock(&self.calls);
         if request.method == "POST" {
             calls.clear();
         }
-        let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+        let (mut routes, mut keys) = (BTreeMap::<String, usize>::new(), BTreeMap::<String, usize>::new());
         for call in calls.iter() {
-            *counts.entry(format!("{:?}", call.route).to_lowercase()).or_default() += 1;
+            *routes.entry(format!("{:?}", call.route).to_lowercase()).or_default() += 1;
+            let of = match &call.key {
+                Key::None => "none",
+                Key::Unknown => "unknown",
+                Key::Of(account) => account,
+            };
+            *keys.entry(of.to_owned()).or_default() += 1;
         }
-        let body = serde_json::json!({"total": calls.len(), "by_route": counts}).to_string();
+        let body = serde_json::json!({"total": calls.len(), "by_route": routes, "by_key": keys}).to_string();
         Reply::new(200, &[("content-type".to_owned(), "application/json".to_owned())], body.as_bytes())
     }
 

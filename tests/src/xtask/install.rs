@@ -1,9 +1,10 @@
 //! What the checks need beside the tool chain, and how to get it: Debian packages as root, cargo's own tools from the
-//! registry.
+//! registry, the standard library for static programs.
 
 use std::error::Error;
 use std::process::{Command, Stdio};
 
+use crate::binaries;
 use crate::cluster::debian;
 
 /// Cargo subcommands with the version that is used.
@@ -25,6 +26,13 @@ pub(super) fn all() -> Result<Vec<String>, Box<dyn Error>> {
             return Err(format!("`cargo install {tool}` failed: install it by hand").into());
         }
         done.push(format!("{tool} {version}"));
+    }
+    let target = binaries::target();
+    let added = Command::new("rustup").args(["target", "add", &target]).stderr(Stdio::null()).status();
+    if !added.is_ok_and(|status| status.success()) {
+        return Err(
+            format!("`rustup target add {target}` failed: install the standard library of that target").into()
+        );
     }
     Ok(done)
 }

@@ -4,6 +4,7 @@
 mod bench;
 mod cluster;
 mod docs;
+mod e2e;
 mod install;
 mod suites;
 mod test;
@@ -19,6 +20,8 @@ use clap::Parser;
 enum Xtask {
     /// Check everything; the last line counts.
     Test(test::Test),
+    /// Run the suites of pods on nodes, on either provider of clusters.
+    E2e(e2e::EndToEnd),
     /// Measure the relay beside its references and write docs/benchmarks.md.
     Bench(bench::Bench),
     /// Write the documents that are made from the programs: docs/configuration.md.
@@ -33,6 +36,7 @@ enum Xtask {
 pub fn main() -> ExitCode {
     let done = match Xtask::parse() {
         Xtask::Test(arguments) => test::run(&arguments),
+        Xtask::E2e(arguments) => e2e::run(&arguments),
         Xtask::Bench(arguments) => bench::run(&arguments),
         Xtask::Docs => docs::run(),
         Xtask::Cluster(arguments) => cluster::run(arguments),

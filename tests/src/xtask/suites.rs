@@ -1,6 +1,7 @@
 //! Running test suites and counting what they did: by nextest, a process a test, or by cargo, a process a suite.
 
 use std::error::Error;
+use std::ffi::OsString;
 use std::fmt;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::PathBuf;
@@ -44,46 +45,59 @@ pub(super) enum Suites {
     Cluster,
     /// What shares a control plane among its tests, a process a suite.
     Plane,
+    /// What shares a cluster with nodes among its tests, of any provider, a process a suite.
+    Nodes,
 }
 
+/// Variables for the suites.
+pub(super) type Variables = Vec<(&'static str, OsString)>;
+
 /// Suites whose tests share a process.
-const TABLES: &[&str] = &["engine_faults"];
+const TABLES: &[&str] = &["engine_faults", "trust_auth", "trust_input"];
 /// Suites whose tests share a control plane, and so a process.
 const PLANE: &[&str] = &[];
+/// Suites whose tests share a cluster with nodes.
+const NODES: &[&str] = &["cluster_node", "cluster_relay"];
 /// The suites that need a Kubernetes, in nextest's language.
 const CLUSTER: &str = "binary(/^(cluster_|faultproxy)/)";
 
 impl Suites {
-    /// Builds and runs them.
+    /// Builds and runs them, with these variables.
     ///
     /// # Errors
     /// When the runner cannot be run, or ends without a summary (a build that failed).
-    pub(super) fn run(self) -> Result<Count, Box<dyn Error>> {
+    pub(super) fn run(self, variables: &Variables) -> Result<Count, Box<dyn Error>> {
         // Binaries that suites start as processes of their own.
         let built =
             Command::new("cargo").args(["build", "--quiet", "--release", "--workspace", "--bins"]).status()?;
         if !built.success() {
             return Err("the build failed".into());
         }
-        let shared: Vec<String> = TABLES.iter().chain(PLANE).map(|suite| format!("binary({suite})")).collect();
+        let shared: Vec<String> =
+            TABLES.iter().chain(PLANE).chain(NODES).map(|suite| format!("binary({suite})")).collect();
         let shared = shared.join(" or ");
         match self {
-            Self::Plain => nextest(&format!("not (package(tests) and ({CLUSTER} or {shared}))")),
-            Self::Cluster => nextest(&format!("package(tests) and {CLUSTER} and not ({shared})")),
-            Self::Tables => cargo_test(TABLES),
-            Self::Plane => cargo_test(PLANE),
+            Self::Plain => nextest(&format!("not (package(tests) and ({CLUSTER} or {shared}))"), variables),
+            Self::Cluster => nextest(&format!("package(tests) and {CLUSTER} and not ({shared})"), variables),
+            Self::Tables => cargo_test(TABLES, variables),
+            Self::Plane => cargo_test(PLANE, variables),
+            Self::Nodes => cargo_test(NODES, variables),
         }
     }
 }
 
 /// Runs each of these suites of the tests' crate in one process.
-fn cargo_test(suites: &[&str]) -> Result<Count, Box<dyn Error>> {
+fn cargo_test(suites: &[&str], variables: &Variables) -> Result<Count, Box<dyn Error>> {
     let mut all = Count::default();
     for suite in suites {
         println!("{suite}:");
         let mut cargo = Command::new("cargo");
-        cargo.args(["test", "--quiet", "--release", "-p", "tests", "--test", suite, "--", "--quiet"]);
-        let mut running = cargo.env("THREATRELAY_BINARY", relay()?).stdout(Stdio::piped()).spawn()?;
+        cargo.args(["test", "--quiet", "--release", "-p", "tests", "--test", suite]);
+        let mut running = cargo
+            .envs(variables.iter().cloned())
+            .env("THREATRELAY_BINARY", relay()?)
+            .stdout(Stdio::piped())
+            .spawn()?;
         let count = watch(running.stdout.take(), result_of)?;
         let status = running.wait()?;
         let count = count.ok_or_else(|| format!("{suite} ended without a result ({status})"))?;
@@ -100,11 +114,12 @@ fn relay() -> io::Result<PathBuf> {
     Ok(std::env::current_exe()?.with_file_name("threatrelay"))
 }
 
-fn nextest(filter: &str) -> Result<Count, Box<dyn Error>> {
+fn nextest(filter: &str, variables: &Variables) -> Result<Count, Box<dyn Error>> {
     let ignored = ignored(filter)?;
     let mut cargo = Command::new("cargo");
     cargo.args(["nextest", "run", "--release", "--workspace", "--no-fail-fast", "--color", "never", "-E", filter]);
-    let mut running = cargo.env("THREATRELAY_BINARY", relay()?).stderr(Stdio::piped()).spawn()?;
+    let mut running =
+        cargo.envs(variables.iter().cloned()).env("THREATRELAY_BINARY", relay()?).stderr(Stdio::piped()).spawn()?;
     let count = watch(running.stderr.take(), summary_of)?;
     let status = running.wait()?;
     let count = Count { skipped: ignored, ..count.ok_or("nextest ended without a summary")? };

@@ -9,13 +9,10 @@ use std::thread;
 use clap::{Args, ValueEnum};
 
 use super::install;
-use super::suites::{Count, Suites};
+use super::suites::{Count, Suites, Variables};
+use crate::binaries::{self, BINARIES};
 use crate::cluster::build::build;
-use crate::cluster::programs::Program;
-
-/// What the suites need of the cluster's programs; the others belong to suites that have none yet.
-const PROGRAMS: [&str; 7] = ["etcd", "kubernetes", "probe", "coredns", "gateway-api", "metrics-server", "traefik"];
-const KIND: &str = "kind";
+use crate::cluster::programs::PROGRAMS;
 
 #[derive(Debug, Args)]
 pub(super) struct Test {
@@ -46,21 +43,26 @@ pub(super) fn run(arguments: &Test) -> Result<ExitCode, Box<dyn Error>> {
         }
     }
     let mut count = Count::default();
-    let programs = wanted(Layer::Cluster).then(|| thread::spawn(build_programs));
+    let programs = wanted(Layer::Cluster).then(|| thread::spawn(|| (build_programs(), shipped())));
+    let none = Variables::new();
     if wanted(Layer::Lint) {
         for (name, command) in LINTS {
             count.add_check(name, succeeds(name, command));
         }
     }
     if wanted(Layer::Suites) {
-        count.add(&Suites::Plain.run()?);
-        count.add(&Suites::Tables.run()?);
+        count.add(&Suites::Plain.run(&none)?);
+        count.add(&Suites::Tables.run(&none)?);
     }
     if let Some(programs) = programs {
-        let built = programs.join().map_err(|_| "the build of the cluster's programs broke")?;
-        count.add_check("cluster programs", built.inspect_err(|error| eprintln!("error: {error}")).is_ok());
-        count.add(&Suites::Plane.run()?);
-        count.add(&Suites::Cluster.run()?);
+        let (programs, shipped) = programs.join().map_err(|_| "the build of what the clusters run broke")?;
+        count.add_check("cluster programs", programs.inspect_err(|error| eprintln!("error: {error}")).is_ok());
+        let shipped = shipped.inspect_err(|error| eprintln!("error: {error}"));
+        count.add_check("static binaries", shipped.is_ok());
+        let variables = shipped.unwrap_or_default();
+        count.add(&Suites::Plane.run(&variables)?);
+        count.add(&Suites::Nodes.run(&variables)?);
+        count.add(&Suites::Cluster.run(&variables)?);
     }
     println!("{count}");
     Ok(if count.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -79,10 +81,15 @@ fn succeeds(name: &str, arguments: &[&str]) -> bool {
     Command::new("cargo").args(arguments).status().is_ok_and(|status| status.success())
 }
 
-fn build_programs() -> Result<(), String> {
-    for name in PROGRAMS.into_iter().chain([KIND]) {
-        let program = Program::named(name).map_err(|error| error.to_string())?;
-        build(program).map_err(|error| format!("{name}: {error}"))?;
+/// Builds the pinned programs that are not there yet.
+pub(super) fn build_programs() -> Result<(), String> {
+    for program in PROGRAMS {
+        build(program).map_err(|error| format!("{}: {error}", program.name))?;
     }
     Ok(())
+}
+
+/// Builds the static binaries and tells suites where they are.
+pub(super) fn shipped() -> Result<Variables, binaries::BinariesError> {
+    Ok(vec![(BINARIES, binaries::build()?.into())])
 }

@@ -47,11 +47,12 @@ impl Enforcer {
     /// Begins to enforce in `cluster`, which it keeps alive.
     ///
     /// # Errors
-    /// When the cluster is being stopped.
+    /// When the cluster is not a local one, or is being stopped.
     pub fn start(cluster: &Arc<Cluster>) -> std::io::Result<Self> {
+        let plane = cluster.plane().ok_or_else(|| std::io::Error::other("only a local cluster's network is here"))?;
         let changed = Arc::new(Notify::new());
         let state = Arc::new(Mutex::new(Loaded::default()));
-        let runtime = cluster.sandbox().runtime()?;
+        let runtime = plane.sandbox().runtime()?;
         let mut tasks: Vec<_> = [POLICIES, PODS, NAMESPACES]
             .into_iter()
             .map(|path| runtime.spawn(watch(cluster.api().clone(), path, Arc::clone(&changed))))
@@ -129,7 +130,8 @@ async fn items<T: DeserializeOwned>(api: &Api, path: &str) -> Result<Vec<T>, Api
 }
 
 fn load(cluster: &Cluster, rules: &str) -> Result<(), String> {
-    let mut nft = cluster.sandbox().command("nft");
+    let plane = cluster.plane().ok_or("the cluster is not a local one")?;
+    let mut nft = plane.sandbox().command("nft");
     nft.args(["-f", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = nft.spawn().map_err(|error| error.to_string())?;
     if let Some(mut input) = child.stdin.take() {

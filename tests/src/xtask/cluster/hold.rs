@@ -105,7 +105,7 @@ async fn held(extent: &Extent) -> Result<(), Box<dyn Error>> {
         tell_ready(&plane, begun);
         return std::future::pending().await;
     }
-    let cluster = Arc::new(cluster::Cluster::start().await?);
+    let cluster = Arc::new(cluster::Cluster::start_local().await?);
     let mut lines = Vec::new();
     let mut enforcer = None;
     for addon in &extent.with {
@@ -114,19 +114,20 @@ async fn held(extent: &Extent) -> Result<(), Box<dyn Error>> {
                 let traefik = cluster.add_traefik().await?;
                 lines.push(format!(
                     "http://{} and https://{} are traefik",
-                    cluster.sandbox().forward(traefik.http)?,
-                    cluster.sandbox().forward(traefik.https)?
+                    cluster.forward(traefik.http)?,
+                    cluster.forward(traefik.https)?
                 ));
             }
             AddOn::Metrics => cluster.add_metrics_server().await?,
             AddOn::NetworkPolicy => enforcer = Some(Enforcer::start(&cluster)?),
         }
     }
-    println!("{}", cluster.sandbox().folder().display());
+    let plane = cluster.plane().ok_or("the cluster is not a local one")?;
+    println!("{}", plane.sandbox().folder().display());
     for line in lines {
         println!("{line}");
     }
-    tell_ready(cluster.plane(), begun);
+    tell_ready(plane, begun);
     let _kept = enforcer;
     std::future::pending().await
 }

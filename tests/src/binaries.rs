@@ -1,0 +1,79 @@
+//! The two programs as they are shipped: static, optimised, for images.
+//!
+//! [`build`] makes them once for every suite that runs them in a pod or packs them; [`BINARIES`] then tells suites where
+//! they are. Without it a suite takes what an ordinary `cargo build` left, which is what a developer has just changed.
+
+use std::env;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::cluster::Image;
+
+/// Names the folder with the binaries `threatrelay` and `threatrelay-operator`.
+pub const BINARIES: &str = "THREATRELAY_BINARIES";
+
+/// The public authorities: the relay does not start without them, and an image made of files has none.
+pub const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
+
+/// Why there are no static binaries.
+#[derive(Debug, thiserror::Error)]
+pub enum BinariesError {
+    /// The build could not be started.
+    #[error("cannot run cargo: {0}")]
+    NoCargo(#[source] io::Error),
+    /// The build failed; it has said why.
+    #[error(
+        "the static binaries cannot be built: they need `rustup target add {0}` and musl-gcc (Debian: musl-tools), \
+         which `cargo xtask test --install` installs"
+    )]
+    Failed(String),
+}
+
+/// The Rust target of static programs for this machine.
+#[must_use]
+pub fn target() -> String {
+    format!("{}-unknown-linux-musl", env::consts::ARCH)
+}
+
+/// Builds both and returns their folder. What is up to date is not built again.
+///
+/// # Errors
+/// See [`BinariesError`].
+pub fn build() -> Result<PathBuf, BinariesError> {
+    let target = target();
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut build = Command::new(cargo);
+    build
+        .args(["build", "--quiet", "--profile", "dist", "--target", &target, "--bins"])
+        .args(["--package", "threatrelay", "--package", "threatrelay-operator"])
+        .env(format!("CC_{}", target.replace('-', "_")), "musl-gcc")
+        .current_dir(env!("CARGO_MANIFEST_DIR"));
+    if !build.status().map_err(BinariesError::NoCargo)?.success() {
+        return Err(BinariesError::Failed(target));
+    }
+    let folder = beside_this().ancestors().nth(1).unwrap_or(Path::new("/")).join(target).join("dist");
+    Ok(folder)
+}
+
+/// The program `name`: from the folder of [`BINARIES`], else beside the running program's own build.
+#[must_use]
+pub fn shipped(name: &str) -> PathBuf {
+    env::var_os(BINARIES).map_or_else(beside_this, PathBuf::from).join(name)
+}
+
+/// An image of it, with what it needs to start.
+///
+/// # Errors
+/// When the program is not there.
+pub fn image(name: &str) -> io::Result<Image> {
+    Ok(Image::of_dynamic(name, shipped(name))?.with_file(AUTHORITIES, AUTHORITIES))
+}
+
+/// `target/PROFILE`, of which this runs: a binary in it, or a test in its `deps`.
+fn beside_this() -> PathBuf {
+    let program = env::current_exe().unwrap_or_default();
+    let folder = program.parent().unwrap_or(Path::new("/"));
+    let folder = if folder.ends_with("deps") { folder.parent().unwrap_or(folder) } else { folder };
+    folder.to_path_buf()
+}
