@@ -17,6 +17,7 @@ pub mod jwks_server;
 pub mod names;
 pub mod operator;
 pub mod oracle;
+pub mod otlp;
 pub mod process;
 pub mod refusals;
 pub mod relay;

@@ -64,73 +64,30 @@ fn when_all_is_well_every_condition_says_so() {
 #[test]
 fn ready_names_what_is_in_the_way_and_stalled_whether_somebody_must_act() {
     let before = ThreatRelayStatus::default();
-    let with = |change: &dyn Fn(&mut Facts<'_>)| {
-        let mut facts = facts(&before);
-        change(&mut facts);
-        compute(&facts, at(1))
-    };
-    type Change<'a> = &'a dyn Fn(&mut Facts<'_>);
-    let hindered =
-        |reason, needs| move |facts: &mut Facts<'_>| facts.outcome = Outcome::Hindered(obstacle(reason, needs));
-    let stuck = |reason, needs| {
-        move |facts: &mut Facts<'_>| {
-            facts.workload =
-                Some(Workload { is_complete: false, obstacle: Some(obstacle(reason, needs)), ..workload() });
-        }
-    };
-    let cases: Vec<(&str, Change<'_>, &str, Reason, bool)> = vec![
-        ("a missing Secret", &hindered(Reason::SecretNotFound, true), "False", Reason::SecretNotFound, true),
-        ("a foreign object", &hindered(Reason::OwnershipConflict, true), "False", Reason::OwnershipConflict, true),
-        ("an object on its way out", &hindered(Reason::Progressing, false), "False", Reason::Progressing, false),
-        ("suspended", &|facts| facts.outcome = Outcome::Suspended, "Unknown", Reason::Paused, false),
-        (
-            "a rollout",
-            &|facts| facts.workload = Some(Workload { is_complete: false, ..workload() }),
-            "False",
-            Reason::Progressing,
-            false,
-        ),
-        ("refused settings", &stuck(Reason::SettingsRefused, true), "False", Reason::SettingsRefused, true),
-        ("no image", &stuck(Reason::ImagePullFailed, false), "False", Reason::ImagePullFailed, false),
-        (
-            "no Gateway API",
-            &|facts| facts.route = Route::Refused(Reason::GatewayApiNotInstalled, String::new()),
-            "False",
-            Reason::GatewayApiNotInstalled,
-            false,
-        ),
-        (
-            "a route that nobody has taken up",
-            &|facts| facts.route = Route::Waiting(String::new()),
-            "True",
-            Reason::Reconciled,
-            false,
-        ),
-        (
-            "no ServiceMonitor",
-            &|facts| facts.outcome = Outcome::AppliedWithout(Reason::ServiceMonitorCrdMissing, String::new()),
-            "True",
-            Reason::ServiceMonitorCrdMissing,
-            false,
-        ),
-        (
-            "a revoked key",
-            &|facts| facts.look = look(Verdict::Unauthorized(vec!["team-a".to_owned()])),
-            "False",
-            Reason::OtxUnauthorized,
-            false,
-        ),
-        (
-            "OTX is down",
-            &|facts| facts.look = look(Verdict::Unreachable("x".to_owned())),
-            "True",
-            Reason::Reconciled,
-            false,
-        ),
-        ("not looked at", &|facts| facts.look = None, "True", Reason::Reconciled, false),
+    let fine = || facts(&before);
+    let hindered = |reason, needs| Facts { outcome: Outcome::Hindered(obstacle(reason, needs)), ..fine() };
+    let stuck = |obstacle| Facts { workload: Some(Workload { is_complete: false, obstacle, ..workload() }), ..fine() };
+    let without = Outcome::AppliedWithout(Reason::ServiceMonitorCrdMissing, String::new());
+    let no_gateway = Route::Refused(Reason::GatewayApiNotInstalled, String::new());
+    let refused = || look(Verdict::Unauthorized(vec!["team-a".to_owned()]));
+    let down = || look(Verdict::Unreachable("x".to_owned()));
+    let cases = [
+        ("a missing Secret", hindered(Reason::SecretNotFound, true), "False", Reason::SecretNotFound, true),
+        ("a foreign object", hindered(Reason::OwnershipConflict, true), "False", Reason::OwnershipConflict, true),
+        ("an object on its way out", hindered(Reason::Progressing, false), "False", Reason::Progressing, false),
+        ("suspended", Facts { outcome: Outcome::Suspended, ..fine() }, "Unknown", Reason::Paused, false),
+        ("a rollout", stuck(None), "False", Reason::Progressing, false),
+        ("bad settings", stuck(Some(obstacle(Reason::SettingsRefused, true))), "False", Reason::SettingsRefused, true),
+        ("no image", stuck(Some(obstacle(Reason::ImagePullFailed, false))), "False", Reason::ImagePullFailed, false),
+        ("no Gateway", Facts { route: no_gateway, ..fine() }, "False", Reason::GatewayApiNotInstalled, false),
+        ("no answer", Facts { route: Route::Waiting(String::new()), ..fine() }, "True", Reason::Reconciled, false),
+        ("no monitor", Facts { outcome: without, ..fine() }, "True", Reason::ServiceMonitorCrdMissing, false),
+        ("a revoked key", Facts { look: refused(), ..fine() }, "False", Reason::OtxUnauthorized, false),
+        ("OTX is down", Facts { look: down(), ..fine() }, "True", Reason::Reconciled, false),
+        ("not looked at", Facts { look: None, ..fine() }, "True", Reason::Reconciled, false),
     ];
-    for (case, change, truth, reason, is_stalled) in cases {
-        let status = with(change);
+    for (case, facts, truth, reason, is_stalled) in cases {
+        let status = compute(&facts, at(1));
         assert_eq!(words(&status, READY), pair(truth, reason), "{case}");
         assert_eq!(words(&status, STALLED).is_some(), is_stalled, "{case}");
         assert_eq!(words(&status, RECONCILING).is_some(), reason == Reason::Progressing, "{case}");
@@ -207,7 +164,7 @@ fn every_fact_is_a_difference() {
 fn a_later_look_that_says_the_same_is_written_every_ten_minutes() {
     let before = ThreatRelayStatus::default();
     let first = compute(&facts(&before), at(1));
-    let later = |seconds| {
+    let later = |seconds: i64| {
         let look = Look { verdict: Verdict::Reachable(1), at: at(100 + seconds) };
         compute(&Facts { look: Some(look), ..facts(&first) }, at(1))
     };
