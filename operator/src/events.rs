@@ -95,7 +95,7 @@ mod tests {
         let (good, bad) = (std::slice::from_ref(&reachable), std::slice::from_ref(&refused));
         assert_eq!(told(good, bad), [(EventType::Warning, "OtxUnauthorized".to_owned())]);
         assert_eq!(told(bad, good), [(EventType::Normal, "OtxReachable".to_owned())]);
-        assert_eq!(told(&[unknown.clone()], good), vec![]);
+        assert_eq!(told(std::slice::from_ref(&unknown), good), vec![]);
         assert_eq!(told(good, &[unknown]), vec![]);
     }
 

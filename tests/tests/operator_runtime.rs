@@ -7,8 +7,20 @@ use serde_json::json;
 use tests::cluster::ControlPlane;
 use tests::eventually::Eventually;
 use tests::operator::{Operator, Scene, install_crd};
+use tokio::sync::OnceCell;
 
 const LONG: Duration = Duration::from_secs(45);
+
+async fn plane() -> &'static ControlPlane {
+    static PLANE: OnceCell<ControlPlane> = OnceCell::const_new();
+    PLANE
+        .get_or_init(async || {
+            let plane = ControlPlane::start().await.unwrap();
+            install_crd(&plane).await;
+            plane
+        })
+        .await
+}
 
 async fn ask(operator: &Operator, path: &str) -> (u16, String) {
     let url = format!("http://{}{path}", operator.admin().await);
@@ -45,8 +57,7 @@ async fn without_the_crd_it_waits_says_so_and_goes_on_when_it_comes() {
 
 #[tokio::test]
 async fn of_two_one_leads_and_the_other_takes_over_when_it_is_killed_or_told_to_stop() {
-    let plane = ControlPlane::start().await.unwrap();
-    install_crd(&plane).await;
+    let plane = plane().await;
     let namespace = plane.namespace("leaders").await.unwrap();
     let start = async || Scene::operator(plane.api().access(), &namespace, &[]).await;
     let first = start().await;
@@ -68,8 +79,7 @@ async fn of_two_one_leads_and_the_other_takes_over_when_it_is_killed_or_told_to_
 
 #[tokio::test]
 async fn a_leader_that_was_paused_ends_instead_of_writing_beside_the_new_one() {
-    let plane = ControlPlane::start().await.unwrap();
-    install_crd(&plane).await;
+    let plane = plane().await;
     let namespace = plane.namespace("paused").await.unwrap();
     let start = async || Scene::operator(plane.api().access(), &namespace, &[]).await;
     let mut first = start().await;
@@ -80,7 +90,36 @@ async fn a_leader_that_was_paused_ends_instead_of_writing_beside_the_new_one() {
     second.logs("\"leading\"", LONG).await;
     first.signal("CONT").await;
     assert_eq!(first.ended(LONG).await, Some(1));
-    let lease =
-        plane.api().get(&format!("/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases/threatrelay-operator"));
-    assert_eq!(lease.await.unwrap()["spec"]["leaseTransitions"], json!(1));
+    let lease = format!("/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases/threatrelay-operator");
+    assert_eq!(plane.api().field(&lease, "/spec/leaseTransitions").await.unwrap(), json!(1));
+}
+
+#[tokio::test]
+async fn the_commands_say_whether_a_cluster_is_fit_and_report_without_secrets() {
+    let plane = plane().await;
+    let namespace = plane.namespace("commands").await.unwrap();
+    let run = async |arguments: &[&str]| {
+        let all = [arguments, &["--namespace", &namespace]].concat();
+        Operator::command(plane.api().access(), if arguments[0] == "report" { &all } else { arguments }).await
+    };
+    let (code, text) = run(&["check", "--pre"]).await;
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("ok    CRD threatrelays.threatrelay.dev"), "{text}");
+    assert!(text.contains("warn  kind HTTPRoute") && text.contains("ok    rights, all namespaces"), "{text}");
+
+    let labels = json!({"app.kubernetes.io/managed-by": "threatrelay-operator"});
+    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s", "labels": labels}, "stringData": {"default": "canary"}});
+    plane.api().create(&format!("/api/v1/namespaces/{namespace}/secrets"), &secret).await.unwrap();
+    let (code, text) = run(&["report"]).await;
+    assert_eq!(code, Some(0), "{text}");
+    let report: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(report["secrets"][0]["data"], json!({"default": "[redacted]"}));
+    assert!(!text.contains("canary") && !text.contains("Y2FuYXJ5"), "{text}");
+}
+
+#[tokio::test]
+async fn the_crd_is_printed_as_it_is_installed() {
+    let plane = plane().await;
+    let (code, text) = Operator::command(plane.api().access(), &["crd"]).await;
+    assert!(code == Some(0) && text.contains("kind: CustomResourceDefinition"), "{text}");
 }

@@ -12,8 +12,8 @@ fn obstacle(reason: Reason, needs_somebody: bool) -> Obstacle {
     Obstacle { reason, message: format!("because of {}", reason.word()), needs_somebody }
 }
 
-fn look(verdict: Verdict) -> Option<Look> {
-    Some(Look { verdict, at: at(100) })
+fn look(verdict: Verdict) -> Look {
+    Look { verdict, at: at(100) }
 }
 
 /// The facts of a relay with which all is well.
@@ -25,7 +25,7 @@ fn facts(before: &ThreatRelayStatus) -> Facts<'_> {
         references: Resolved::Yes,
         workload: Some(workload()),
         route: Route::Accepted("the way in".to_owned()),
-        look: look(Verdict::Reachable(1)),
+        look: Some(look(Verdict::Reachable(1))),
         url: Some("https://otx.soc.example".to_owned()),
         selector: "a=b".to_owned(),
         version: Some("1.2.3".to_owned()),
@@ -38,8 +38,9 @@ fn words(status: &ThreatRelayStatus, type_: &str) -> Option<(String, String)> {
     Some((found.status.clone(), found.reason.clone()))
 }
 
-fn pair(truth: &str, reason: Reason) -> Option<(String, String)> {
-    Some((truth.to_owned(), reason.word().to_owned()))
+/// What [`words`] gives of such a condition.
+fn pair(truth: &str, reason: Reason) -> (String, String) {
+    (truth.to_owned(), reason.word().to_owned())
 }
 
 #[test]
@@ -53,7 +54,7 @@ fn when_all_is_well_every_condition_says_so() {
         (ROUTE_ACCEPTED, Reason::RouteAccepted),
         (UPSTREAM_REACHABLE, Reason::OtxReachable),
     ] {
-        assert_eq!(words(&status, type_), pair("True", reason), "{type_}");
+        assert_eq!(words(&status, type_), Some(pair("True", reason)), "{type_}");
     }
     assert_eq!(status.conditions.len(), 5);
     assert!(status.conditions.iter().all(|condition| condition.observed_generation == Some(4)));
@@ -70,8 +71,8 @@ fn ready_names_what_is_in_the_way_and_stalled_whether_somebody_must_act() {
         |obstacle| Facts { workload: Some(Workload { is_complete: false, obstacle, ..workload() }), ..fine() };
     let without = Outcome::AppliedWithout(Reason::ServiceMonitorCrdMissing, String::new());
     let no_gateway = Route::Refused(Reason::GatewayApiNotInstalled, String::new());
-    let refused = || look(Verdict::Unauthorized(vec!["team-a".to_owned()]));
-    let down = || look(Verdict::Unreachable("x".to_owned()));
+    let refused = || Some(look(Verdict::Unauthorized(vec!["team-a".to_owned()])));
+    let down = || Some(look(Verdict::Unreachable("x".to_owned())));
     let cases = [
         ("a missing Secret", hindered(Reason::SecretNotFound, true), "False", Reason::SecretNotFound, true),
         ("a foreign object", hindered(Reason::OwnershipConflict, true), "False", Reason::OwnershipConflict, true),
@@ -95,7 +96,7 @@ fn ready_names_what_is_in_the_way_and_stalled_whether_somebody_must_act() {
     ];
     for (case, facts, truth, reason, is_stalled) in cases {
         let status = compute(&facts, at(1));
-        assert_eq!(words(&status, READY), pair(truth, reason), "{case}");
+        assert_eq!(words(&status, READY), Some(pair(truth, reason)), "{case}");
         assert_eq!(words(&status, STALLED).is_some(), is_stalled, "{case}");
         assert_eq!(words(&status, RECONCILING).is_some(), reason == Reason::Progressing, "{case}");
     }
@@ -111,8 +112,8 @@ fn what_otx_says_is_told_with_the_names_of_keys() {
         (Verdict::Unreachable("no route".to_owned()), "False", Reason::OtxUnreachable, "no route"),
         (Verdict::Unknown("no pod".to_owned()), "Unknown", Reason::NotProbed, "no pod"),
     ] {
-        let status = compute(&Facts { look: look(verdict), ..facts(&before) }, at(1));
-        assert_eq!(words(&status, UPSTREAM_REACHABLE), pair(truth, reason));
+        let status = compute(&Facts { look: Some(look(verdict)), ..facts(&before) }, at(1));
+        assert_eq!(words(&status, UPSTREAM_REACHABLE), Some(pair(truth, reason)));
         let condition = status.conditions.iter().find(|condition| condition.type_ == UPSTREAM_REACHABLE);
         assert!(condition.is_some_and(|condition| condition.message.contains(words_of_it)), "{condition:?}");
     }
@@ -182,6 +183,6 @@ fn a_later_look_that_says_the_same_is_written_every_ten_minutes() {
 #[test]
 fn a_resource_that_cannot_be_read_is_invalid_and_stalled() {
     let status = unreadable(&[], Some(2), "missing field `host`", at(1));
-    assert_eq!(words(&status, READY), pair("False", Reason::InvalidSpec));
+    assert_eq!(words(&status, READY), Some(pair("False", Reason::InvalidSpec)));
     assert!(words(&status, STALLED).is_some());
 }

@@ -38,18 +38,14 @@ where
         async move {
             loop {
                 let next = if listing { timeout(LIST, events.next()).await } else { Ok(events.next().await) };
-                match next {
-                    Ok(Some(event)) => {
-                        let is_step = |wanted: fn(&Event<K>) -> bool| event.as_ref().is_ok_and(wanted);
-                        listing |= is_step(|event| matches!(event, Event::Init));
-                        listing &= !is_step(|event| matches!(event, Event::InitDone));
-                        return Some((event, (events, listing)));
-                    }
-                    Ok(None) | Err(_) => {
-                        tracing::warn!("a list was not answered in time; asking again");
-                        (events, listing) = (begin(), true);
-                    }
+                if let Ok(Some(event)) = next {
+                    let is_step = |wanted: fn(&Event<K>) -> bool| event.as_ref().is_ok_and(wanted);
+                    listing |= is_step(|event| matches!(event, Event::Init));
+                    listing &= !is_step(|event| matches!(event, Event::InitDone));
+                    return Some((event, (events, listing)));
                 }
+                tracing::warn!("a list was not answered in time; asking again");
+                (events, listing) = (begin(), true);
             }
         }
     })

@@ -43,6 +43,21 @@ impl Operator {
         Self { child, folder }
     }
 
+    /// Runs another command of the binary with this identity; gives its exit code and what it printed.
+    ///
+    /// # Panics
+    /// When it cannot be built or started.
+    pub async fn command(access: &Access, arguments: &[&str]) -> (Option<i32>, String) {
+        let folder = tempfile::tempdir().expect("a folder for the operator");
+        let kubeconfig = folder.path().join("kubeconfig");
+        std::fs::write(&kubeconfig, access.kubeconfig()).expect("the operator's kubeconfig");
+        let mut command = Command::new(binary().await);
+        command.args(arguments).env_clear().env("KUBECONFIG", &kubeconfig).stdin(Stdio::null());
+        let output = command.output().await.expect("the operator's process");
+        let printed = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8_lossy(&printed).into_owned())
+    }
+
     /// What it has logged.
     #[must_use]
     pub fn log(&self) -> String {
