@@ -138,6 +138,7 @@ impl Builder {
 
     /// The command that [`Builder::spawn`] would run, or another of the binary in the same environment. The files of
     /// the settings are there as long as the builder.
+    #[must_use]
     pub fn command(&self, arguments: &str) -> Command {
         let settings = self.settings.clone().into_iter().map(|(name, value)| (name.to_owned(), value));
         process::command(arguments, settings)
