@@ -51,7 +51,7 @@ pub fn token(data: &[u8]) {
 fn claims(claims: &Claims) {
     let _ = claims.jwks_host();
     let _ = claims.otx_key();
-    let _ = claims.check_times(1_700_000_000, Duration::from_secs(60), true);
+    let _ = claims.check_times(1_700_000_000, Duration::from_mins(1), true);
     let ours = ["https://relay.example".to_owned()];
     if claims.check_audience(&ours).is_ok() {
         assert!(claims.check_audience(&[]).is_err());
@@ -59,10 +59,9 @@ fn claims(claims: &Claims) {
     assert!((1..=1000).contains(&claims.entities_limit()));
 }
 
-/// A JWKS: refused, or as many keys as it says.
+/// A JWKS: refused, or at most as many keys as it says.
 pub fn jwks(data: &[u8]) {
     if let Ok(keys) = KeySet::parse(data) {
-        assert_eq!(keys.is_empty(), keys.len() == 0);
         let document: Value = serde_json::from_slice(data).unwrap_or_default();
         assert!(keys.len() <= document["keys"].as_array().map_or(0, Vec::len));
     }
