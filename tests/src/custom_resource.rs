@@ -141,6 +141,38 @@ pub fn objects(spec: &Value, observed: &Observed) -> Result<Objects, Refused> {
     Ok(build(&validate(&relay, observed, &policy())?))
 }
 
+/// Every object that there is, with the path of its collection, in the order in which they can be applied.
+#[must_use]
+pub fn list(objects: &Objects) -> Vec<(&'static str, Value)> {
+    let Objects {
+        service_account,
+        config_map,
+        secret,
+        deployment,
+        service,
+        ingress,
+        http_route,
+        horizontal_pod_autoscaler,
+        pod_disruption_budget,
+        network_policy,
+        service_monitor,
+    } = objects;
+    let all = [
+        ("/api/v1/namespaces/soc/serviceaccounts", json!(service_account)),
+        ("/api/v1/namespaces/soc/configmaps", json!(config_map)),
+        ("/api/v1/namespaces/soc/secrets", json!(secret)),
+        ("/apis/apps/v1/namespaces/soc/deployments", json!(deployment)),
+        ("/api/v1/namespaces/soc/services", json!(service)),
+        ("/apis/networking.k8s.io/v1/namespaces/soc/ingresses", json!(ingress)),
+        ("/apis/gateway.networking.k8s.io/v1/namespaces/soc/httproutes", json!(http_route)),
+        ("/apis/autoscaling/v2/namespaces/soc/horizontalpodautoscalers", json!(horizontal_pod_autoscaler)),
+        ("/apis/policy/v1/namespaces/soc/poddisruptionbudgets", json!(pod_disruption_budget)),
+        ("/apis/networking.k8s.io/v1/namespaces/soc/networkpolicies", json!(network_policy)),
+        ("/apis/monitoring.coreos.com/v1/namespaces/soc/servicemonitors", json!(service_monitor)),
+    ];
+    all.into_iter().filter(|(_, object)| !object.is_null()).collect()
+}
+
 /// Merges `more` into `into`: objects key by key, anything else is replaced, null is removed.
 pub fn merge(into: &mut Value, more: &Value) {
     let (Some(object), Some(more)) = (into.as_object_mut(), more.as_object()) else {

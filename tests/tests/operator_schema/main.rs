@@ -1,7 +1,8 @@
 //! The schema of `ThreatRelay`: every field says what it is and has bounds, and every rule refuses what it is to refuse,
-//! evaluated without a cluster and by a real API server alike.
+//! evaluated without a cluster and by a real API server alike, which also takes every object that is built.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
 
+mod objects;
 mod rules;
 mod server;
 mod walk;
