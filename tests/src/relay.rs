@@ -183,6 +183,15 @@ impl TestRelay {
         }
     }
 
+    /// Its metrics, as text.
+    ///
+    /// # Panics
+    /// When there is no answer.
+    pub async fn metrics(&self) -> String {
+        let scraped = self.client.get(format!("http://{}/metrics", self.admin)).send().await.expect("metrics");
+        scraped.text().await.expect("metrics as text")
+    }
+
     /// Who signs the tokens it trusts.
     #[must_use]
     pub fn issuer(&self) -> &Issuer {

@@ -190,14 +190,7 @@ async fn a_tenant_that_takes_all_the_room_it_can_leaves_room_for_others() {
         })
         .collect();
     let refused = async || {
-        let text = reqwest::Client::new()
-            .get(format!("http://{}/metrics", relay.admin()))
-            .send()
-            .await
-            .unwrap()
-            .text()
-            .await
-            .unwrap();
+        let text = relay.metrics().await;
         text.lines().any(|line| line.starts_with("relay_responses_total") && line.contains("refused"))
     };
     Eventually::new("the loud tenant is refused").matches(refused, |refused| *refused).await.unwrap();
