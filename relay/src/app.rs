@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use http::HeaderMap;
+use opentelemetry::trace::SpanKind;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use self::room::Room;
@@ -15,9 +16,11 @@ use crate::api::http_error::HttpError;
 use crate::auth::outside::Outside;
 use crate::auth::{self, Authenticator, Caller, Refused};
 use crate::config::Config;
-use crate::metrics::Metrics;
+use crate::metrics::{Exposition, Metrics};
 use crate::otx::{self, Engine};
 use crate::telemetry::LogLevel;
+use crate::trace::export::{self, Tracer};
+use crate::trace::span::Span;
 
 /// Bytes of large request bodies held at once. Where one body may be larger than this, one is held.
 const BODIES: usize = 16 << 20;
@@ -32,6 +35,8 @@ pub struct App {
     pub otx: Engine,
     /// What is logged.
     pub log_level: LogLevel,
+    /// What is traced.
+    pub(crate) tracer: Tracer,
     authenticator: Authenticator,
     phase: AtomicU8,
     room: Room,
@@ -61,6 +66,9 @@ pub enum StartError {
     /// OTX could not be asked.
     #[error(transparent)]
     Otx(#[from] otx::StartError),
+    /// Traces could not be sent.
+    #[error(transparent)]
+    Traces(#[from] export::StartError),
 }
 
 impl App {
@@ -81,6 +89,7 @@ impl App {
         Ok(Arc::new(Self {
             otx: Engine::new(&config, metrics.otx.clone())?,
             authenticator: Authenticator::new(&config, outside)?,
+            tracer: Tracer::start(&config, &metrics.spans)?,
             room: Room::new(config.limits.concurrent_requests),
             bodies: Semaphore::new(config.limits.body_bytes.max(BODIES)),
             phase: AtomicU8::new(Phase::Starting as u8),
@@ -95,8 +104,24 @@ impl App {
     /// # Errors
     /// [`Refused`].
     pub async fn authenticate(&self, headers: &HeaderMap) -> Result<Caller, Refused> {
-        let caller = self.authenticator.authenticate(headers).await;
-        caller.inspect_err(|refused| self.metrics.count_auth_failure(refused.reason()))
+        let span = Span::child(SpanKind::Internal, "jwt.verify", Vec::new);
+        let caller = span.around(self.authenticator.authenticate(headers)).await;
+        caller.inspect_err(|refused| {
+            span.fail(refused.reason());
+            self.metrics.count_auth_failure(refused.reason());
+        })
+    }
+
+    /// All metrics as text, with what is measured only when somebody asks.
+    #[must_use]
+    pub fn scrape(&self, form: Exposition) -> String {
+        self.otx.measure();
+        self.metrics.encode(form)
+    }
+
+    /// Sends the last spans, once there are no more requests. Takes at most some seconds.
+    pub async fn flush_traces(&self) {
+        self.tracer.end().await;
     }
 
     /// Where the relay is in its life.

@@ -16,6 +16,7 @@ pub mod issuer;
 pub mod jwks_server;
 pub mod names;
 pub mod oracle;
+pub mod otlp;
 pub mod process;
 pub mod refusals;
 pub mod relay;

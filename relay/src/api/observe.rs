@@ -29,6 +29,9 @@ pub async fn observe(
     let _share = app.share(&caller)?;
     let observables = Observable::distinct(observables);
     let lookups = app.otx.lookup(&caller.key, observables).await.map_err(|failure| failure.entry())?;
+    for lookup in &lookups {
+        app.metrics.count_observable(lookup.observable.kind, lookup.label());
+    }
     Ok(answer(&lookups, broken::limit(caller.entities_limit), &app.config.otx.web_url, &trace).into())
 }
 

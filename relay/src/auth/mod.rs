@@ -30,6 +30,7 @@ use secrecy::ExposeSecret;
 use crate::broken::{self, Defect};
 use crate::config::{AuthMode, Config};
 use crate::otx::key::OtxKey;
+use crate::trace::span;
 use claims::Claims;
 use freshness::Times;
 use jwk::KeySet;
@@ -39,6 +40,9 @@ use outside::Outside;
 pub use refused::Refused;
 use reload::{Place, Reloaded, Snapshot, without_last_break};
 use token::Token;
+
+/// Characters of a `kid` that are traced; whoever sends a token writes it.
+const KID_CHARS: usize = 64;
 
 /// Who asks: the OTX key to ask with, and how much is wanted.
 #[derive(Clone, Debug)]
@@ -83,6 +87,16 @@ enum Verifier {
     Secret(Reloaded<DecodingKey>),
 }
 
+impl Verifier {
+    /// Its mode, as traces name it.
+    const fn method(&self) -> &'static str {
+        match self {
+            Self::Fetched { .. } | Self::File { .. } => "jwks",
+            Self::Secret(_) => "hs256",
+        }
+    }
+}
+
 impl Authenticator {
     /// Reads the files that the configuration names and follows them. Needs a Tokio runtime; asks no JWKS host yet.
     ///
@@ -119,6 +133,10 @@ impl Authenticator {
     /// [`Refused`], which converts into the entry of `errors` that the caller gets.
     pub async fn authenticate(&self, headers: &HeaderMap) -> Result<Caller, Refused> {
         let token = Token::parse(header::bearer_token(headers)?)?;
+        span::record("relay.auth.method", self.verifier.method());
+        if let Some(kid) = token.kid() {
+            span::record("relay.auth.kid", kid.chars().take(KID_CHARS).collect::<String>());
+        }
         let claims = token.claims()?;
         let audiences = self.verify(&token, &claims).await?;
         claims.check_times(unix_seconds(), self.leeway, self.exp_required)?;

@@ -70,7 +70,7 @@ async fn serve(config: Config, log_level: LogLevel) -> Result<(), ServeError> {
     let server = Server::bind(config.listen, config.admin_listen).await?;
     let app = App::new(config, log_level)?;
     let stop = CancellationToken::new();
-    let running = server.run(app, stop.cancelled());
+    let running = server.run(app.clone(), stop.cancelled());
     tokio::pin!(running);
     tokio::select! {
         () = &mut running => return Ok(()),
@@ -78,7 +78,7 @@ async fn serve(config: Config, log_level: LogLevel) -> Result<(), ServeError> {
     }
     stop.cancel();
     tokio::select! {
-        () = running => Ok(()),
+        () = async { running.await; app.flush_traces().await } => Ok(()),
         _ = signals.next() => Err(ServeError::Cut),
     }
 }

@@ -19,6 +19,7 @@ use super::gate::{Gate, KeyState};
 use super::metrics::{Call, CallOutcome, Metrics};
 use crate::broken::{self, Defect};
 use crate::config;
+use crate::trace::span::{self, Span};
 
 /// Where a body goes while it arrives. Made anew for every try.
 pub(super) trait Sink {
@@ -110,7 +111,7 @@ impl Client {
         let key = self.gate.key(ask.key.scope());
         let mut attempt = 1;
         loop {
-            let outcome = self.hedged(ask, &key, endpoint, limit, &sink).await;
+            let outcome = self.hedged(ask, &key, (endpoint, attempt - 1), limit, &sink).await;
             let Err(failure) = &outcome else {
                 self.gate.earn_retries();
                 return outcome;
@@ -145,11 +146,11 @@ impl Client {
         &self,
         ask: &Ask,
         key: &KeyState,
-        endpoint: Endpoint<'_>,
+        call: (Endpoint<'_>, u32),
         limit: usize,
         sink: &impl Fn() -> S,
     ) -> Result<S::Output, Failure> {
-        let first = self.attempt(ask, key, endpoint, limit, sink());
+        let first = self.attempt(ask, key, call, limit, sink());
         let Some(after) = self.hedge_after else { return first.await };
         tokio::pin!(first);
         tokio::select! {
@@ -159,7 +160,7 @@ impl Client {
         if !self.gate.may_retry() {
             return first.await;
         }
-        let second = self.attempt(ask, key, endpoint, limit, sink());
+        let second = self.attempt(ask, key, (call.0, call.1 + 1), limit, sink());
         tokio::pin!(second);
         tokio::select! {
             outcome = &mut first => if outcome.is_ok() { outcome } else { second.await },
@@ -167,11 +168,12 @@ impl Client {
         }
     }
 
+    /// One try of a call that was made `resends` times before.
     async fn attempt<S: Sink>(
         &self,
         ask: &Ask,
         key: &KeyState,
-        endpoint: Endpoint<'_>,
+        (endpoint, resends): (Endpoint<'_>, u32),
         limit: usize,
         sink: S,
     ) -> Result<S::Output, Failure> {
@@ -183,9 +185,14 @@ impl Client {
         } else {
             (started + self.call_timeout, Failure::Timeout(self.call_timeout))
         };
-        let outcome = tokio::time::timeout_at(until.into(), self.exchange(ask, endpoint, limit, sink))
-            .await
-            .unwrap_or(Err(late));
+        let span =
+            Span::get(endpoint.name(), endpoint.template(), |tells| endpoint.shown_url(&self.base, tells), resends);
+        let exchange = span.around(self.exchange(ask, endpoint, limit, sink));
+        let outcome = tokio::time::timeout_at(until.into(), exchange).await.unwrap_or(Err(late));
+        // OTX calls what it does not know not found, which is an answer.
+        if let Some(failure) = outcome.as_ref().err().filter(|failure| !failure.is_not_found()) {
+            span.fail(failure.label());
+        }
         permit.report(&outcome);
         self.count(endpoint, started, outcome.as_ref().err());
         outcome
@@ -205,6 +212,7 @@ impl Client {
             .header(header::ACCEPT, "application/json")
             .header("x-otx-api-key", ask.key.header());
         let mut response = request.send().await.map_err(|error| transport(&error, self.call_timeout))?;
+        span::record("http.response.status_code", i64::from(response.status().as_u16()));
         match response.status() {
             StatusCode::OK => {}
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => return Err(Failure::KeyRefused),
@@ -228,8 +236,14 @@ impl Client {
         let section = endpoint.label();
         let outcome = failure.map_or("ok", Failure::label);
         self.metrics.calls.get_or_create(&CallOutcome { section, outcome }).inc();
-        self.metrics.call_seconds.get_or_create(&Call { section }).observe(started.elapsed().as_secs_f64());
-        self.metrics.circuit_open.set(i64::from(self.gate.is_circuit_open()));
+        let call = Call {
+            server_address: self.base.host_str().unwrap_or_default().to_owned(),
+            http_request_method: "GET",
+            http_response_status_code: failure.map_or(Some(200), Failure::status),
+            error_type: failure.filter(|failure| !failure.is_not_found()).map(Failure::label),
+            url_template: endpoint.template(),
+        };
+        self.metrics.observe_call(&call, started.elapsed());
     }
 }
 
