@@ -21,6 +21,7 @@ use crate::otx::{self, Engine};
 use crate::telemetry::LogLevel;
 use crate::trace::export::{self, Tracer};
 use crate::trace::span::Span;
+use crate::upstream::{Upstream, Watchman};
 
 /// Bytes of large request bodies held at once. Where one body may be larger than this, one is held.
 const BODIES: usize = 16 << 20;
@@ -38,6 +39,7 @@ pub struct App {
     /// What is traced.
     pub(crate) tracer: Tracer,
     authenticator: Authenticator,
+    watchman: Watchman,
     phase: AtomicU8,
     room: Room,
     bodies: Semaphore,
@@ -90,6 +92,7 @@ impl App {
             otx: Engine::new(&config, metrics.otx.clone())?,
             authenticator: Authenticator::new(&config, outside)?,
             tracer: Tracer::start(&config, &metrics.spans)?,
+            watchman: Watchman::default(),
             room: Room::new(config.limits.concurrent_requests),
             bodies: Semaphore::new(config.limits.body_bytes.max(BODIES)),
             phase: AtomicU8::new(Phase::Starting as u8),
@@ -122,6 +125,11 @@ impl App {
     /// Sends the last spans, once there are no more requests. Takes at most some seconds.
     pub async fn flush_traces(&self) {
         self.tracer.end().await;
+    }
+
+    /// What OTX says to the keys that the relay holds itself.
+    pub async fn upstream(&self) -> Upstream {
+        self.watchman.report(&self.otx, self.authenticator.held_keys()).await
     }
 
     /// Where the relay is in its life.
