@@ -67,8 +67,7 @@ fn object(
             match (owned.get(&format!("f:{name}")).and_then(Value::as_object), live.get(name)) {
                 (Some(owned), Some(live)) => node(owned, value, live, quantity),
                 // The server leaves empty lists and maps out.
-                (_, None) => is_empty(value),
-                (None, Some(_)) => false,
+                _ => is_empty(value),
             }
         })
 }
