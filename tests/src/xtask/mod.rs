@@ -3,6 +3,7 @@
 
 mod bench;
 mod cluster;
+mod crds;
 mod docs;
 mod e2e;
 mod install;
@@ -26,6 +27,8 @@ enum Xtask {
     Bench(bench::Bench),
     /// Write the documents that are made from the programs: docs/configuration.md.
     Docs,
+    /// Write what is made from the operator's types: crds/ and docs/api.md.
+    Crds,
     /// A real Kubernetes for tests and to play with.
     #[command(subcommand)]
     Cluster(cluster::Cluster),
@@ -39,6 +42,7 @@ pub fn main() -> ExitCode {
         Xtask::E2e(arguments) => e2e::run(&arguments),
         Xtask::Bench(arguments) => bench::run(&arguments),
         Xtask::Docs => docs::run(),
+        Xtask::Crds => crds::run(),
         Xtask::Cluster(arguments) => cluster::run(arguments),
     };
     match done {
