@@ -41,7 +41,7 @@ async fn metrics(State(app): State<Arc<App>>, headers: HeaderMap) -> impl IntoRe
         .iter()
         .any(|accept| accept.to_str().is_ok_and(|accept| accept.contains("application/openmetrics-text")));
     let form = if asks_for_open_metrics { Exposition::OpenMetrics } else { Exposition::Text };
-    ([(header::CONTENT_TYPE, form.content_type())], app.metrics.encode(form))
+    ([(header::CONTENT_TYPE, form.content_type())], app.scrape(form))
 }
 
 async fn log_level(State(app): State<Arc<App>>) -> Result<String, (StatusCode, String)> {

@@ -6,7 +6,10 @@ mod cluster;
 mod crds;
 mod docs;
 mod e2e;
+mod fuzz;
 mod install;
+mod reproduce;
+mod sbom;
 mod suites;
 mod test;
 
@@ -29,6 +32,12 @@ enum Xtask {
     Docs,
     /// Write what is made from the operator's types: crds/ and docs/api.md.
     Crds,
+    /// Feed the relay's readers what libFuzzer makes up.
+    Fuzz(fuzz::Fuzz),
+    /// Write what each binary is made of, and check that nothing is left out.
+    Sbom,
+    /// Build twice in different folders and compare the bytes.
+    Reproduce,
     /// A real Kubernetes for tests and to play with.
     #[command(subcommand)]
     Cluster(cluster::Cluster),
@@ -43,6 +52,9 @@ pub fn main() -> ExitCode {
         Xtask::Bench(arguments) => bench::run(&arguments),
         Xtask::Docs => docs::run(),
         Xtask::Crds => crds::run(),
+        Xtask::Fuzz(arguments) => fuzz::run(&arguments),
+        Xtask::Sbom => sbom::run(),
+        Xtask::Reproduce => reproduce::run(),
         Xtask::Cluster(arguments) => cluster::run(arguments),
     };
     match done {

@@ -1,13 +1,15 @@
 //! The schema of `ThreatRelay`: every field says what it is and has bounds, and every rule refuses what it is to refuse,
-//! evaluated without a cluster and by a real API server alike.
+//! evaluated without a cluster and by a real API server alike, which also takes every object that is built.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
 
+mod objects;
 mod rules;
 mod server;
 mod walk;
 
 use kube::CustomResourceExt;
 use serde_json::{Value, json};
+use tests::custom_resource::{merge, minimal};
 use threatrelay_operator::api::ThreatRelay;
 
 /// The definition as JSON.
@@ -25,23 +27,7 @@ fn resource(name: &str, spec: &Value) -> Value {
 
 /// The smallest valid spec with more in it: objects are merged, anything else is replaced, null is removed.
 fn spec(more: &Value) -> Value {
-    let mut spec = json!({"auth": {"audiences": ["https://otx.soc.example"]}});
+    let mut spec = minimal();
     merge(&mut spec, more);
     spec
-}
-
-fn merge(into: &mut Value, more: &Value) {
-    let (Some(object), Some(more)) = (into.as_object_mut(), more.as_object()) else {
-        *into = more.clone();
-        return;
-    };
-    for (key, value) in more {
-        if value.is_null() {
-            object.remove(key);
-        } else if value.is_object() && object.contains_key(key) {
-            merge(&mut object[key], value);
-        } else {
-            object.insert(key.clone(), value.clone());
-        }
-    }
 }

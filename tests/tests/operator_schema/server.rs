@@ -14,7 +14,7 @@ use super::{definition, resource, spec};
 const RELAYS: &str = "/apis/threatrelay.dev/v1alpha1/namespaces/default/threatrelays";
 
 /// The plane with the definition established.
-async fn plane() -> &'static ControlPlane {
+pub(super) async fn plane() -> &'static ControlPlane {
     static PLANE: OnceCell<ControlPlane> = OnceCell::const_new();
     PLANE
         .get_or_init(async || {

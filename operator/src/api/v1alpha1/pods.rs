@@ -69,7 +69,7 @@ impl PullPolicy {
 }
 
 /// Processor time and memory of a pod.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", default = "Resources::default")]
 #[schemars(transform = without_null)]
 #[x_kube(validation = (
@@ -86,12 +86,6 @@ pub struct Resources {
 
     /// What a pod may not exceed.
     pub limits: Limits,
-}
-
-impl Default for Resources {
-    fn default() -> Self {
-        Self { requests: Requests::default(), limits: Limits::default() }
-    }
 }
 
 /// What a node must have free.
@@ -240,7 +234,6 @@ impl TolerationOperator {
 /// Effect of a taint.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "docs of variants would change the schema")]
-#[expect(clippy::enum_variant_names, reason = "the words of the API")]
 pub enum Effect {
     NoExecute,
     NoSchedule,
