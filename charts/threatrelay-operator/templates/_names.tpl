@@ -34,16 +34,16 @@
 {{- end }}
 
 {{- define "operator.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "operator.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name | trunc 63 | trimSuffix "-" }}
+app.kubernetes.io/name: {{ include "operator.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/component: operator
 {{- end }}
 
 {{/* Labels of an object: `dict "root" $ "component" "operator"`. */}}
 {{- define "operator.labelsOf" -}}
 {{- with .root -}}
-app.kubernetes.io/name: {{ include "operator.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name | trunc 63 | trimSuffix "-" }}
+app.kubernetes.io/name: {{ include "operator.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/component: {{ $.component }}
 app.kubernetes.io/part-of: threatrelay
 app.kubernetes.io/version: {{ .Values.image.tag | default .Chart.AppVersion | trunc 63 | quote }}
@@ -70,7 +70,7 @@ annotations:
 {{/* The full reference of an image: `dict "root" $ "image" MAP`. */}}
 {{- define "operator.image" -}}
 {{- $registry := .root.Values.global.imageRegistry | default .image.registry }}
-{{- $repository := $registry | ternary (printf "%s/%s" (trimSuffix "/" $registry) .image.repository) .image.repository }}
+{{- $repository := empty $registry | ternary .image.repository (printf "%s/%s" (trimSuffix "/" $registry) .image.repository) }}
 {{- $tag := .image.tag | default .root.Chart.AppVersion }}
 {{- printf "%s:%s" $repository $tag }}
 {{- with .image.digest }}@{{ . }}{{ end }}

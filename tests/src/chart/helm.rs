@@ -13,6 +13,9 @@ use crate::cluster::programs::{ProgramError, locate};
 /// The programs, by their names in the cache.
 pub const BOTH: [&str; 2] = ["helm3", "helm4"];
 
+/// The Kubernetes that is rendered for without a cluster.
+pub const KUBERNETES: &str = "1.34.0";
+
 /// Why Helm did not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum HelmError {
@@ -97,7 +100,8 @@ impl Helm {
     /// What Helm or the chart refuses.
     pub fn template(&self, chart: &Path, release: &str, values: &str) -> Result<String, HelmError> {
         let (chart, values) = (chart.display().to_string(), self.values_file(values)?);
-        self.run(&["template", release, &chart, "--namespace", "soc", "--values", &values])
+        let version = ["--kube-version", KUBERNETES];
+        self.run(&[&["template", release, &chart, "--namespace", "soc", "--values", &values], &version[..]].concat())
     }
 }
 
