@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::otx::{self, Engine};
 use crate::telemetry::LogLevel;
+use crate::upstream::{Upstream, Watchman};
 
 /// Bytes of large request bodies held at once. Where one body may be larger than this, one is held.
 const BODIES: usize = 16 << 20;
@@ -29,6 +30,7 @@ pub struct App {
     /// What is logged.
     pub log_level: LogLevel,
     authenticator: Authenticator,
+    watchman: Watchman,
     phase: AtomicU8,
     slots: Semaphore,
     bodies: Semaphore,
@@ -77,6 +79,8 @@ impl App {
         Ok(Arc::new(Self {
             otx: Engine::new(&config, metrics.otx.clone())?,
             authenticator: Authenticator::new(&config, outside)?,
+
+            watchman: Watchman::default(),
             slots: Semaphore::new(config.limits.concurrent_requests),
             bodies: Semaphore::new(config.limits.body_bytes.max(BODIES)),
             phase: AtomicU8::new(Phase::Starting as u8),
@@ -93,6 +97,11 @@ impl App {
     pub async fn authenticate(&self, headers: &HeaderMap) -> Result<Caller, Refused> {
         let caller = self.authenticator.authenticate(headers).await;
         caller.inspect_err(|refused| self.metrics.count_auth_failure(refused.reason()))
+    }
+
+    /// What OTX says to the keys that the relay holds itself.
+    pub async fn upstream(&self) -> Upstream {
+        self.watchman.report(&self.otx, self.authenticator.held_keys()).await
     }
 
     /// Where the relay is in its life.

@@ -35,6 +35,12 @@ impl HeldKeys {
     pub fn find(&self, key_ref: Option<&Value>) -> Result<OtxKey, Refused> {
         find(&self.0.current(), key_ref)
     }
+
+    /// All keys by name.
+    #[must_use]
+    pub fn all(&self) -> Vec<(String, OtxKey)> {
+        self.0.current().iter().map(|(name, key)| (name.clone(), key.clone())).collect()
+    }
 }
 
 fn find(keys: &HashMap<String, OtxKey>, key_ref: Option<&Value>) -> Result<OtxKey, Refused> {

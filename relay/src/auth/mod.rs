@@ -130,6 +130,12 @@ impl Authenticator {
         Ok(Caller { key, entities_limit: claims.entities_limit() })
     }
 
+    /// The OTX keys that the relay holds itself, by name; none when they come in tokens.
+    #[must_use]
+    pub fn held_keys(&self) -> Vec<(String, OtxKey)> {
+        self.held_keys.as_ref().map(HeldKeys::all).unwrap_or_default()
+    }
+
     /// Checks the signature; gives the audiences the token may be meant for, none where it needs no audience.
     async fn verify(&self, token: &Token<'_>, claims: &Claims) -> Result<Option<&[String]>, Refused> {
         let (key, audiences) = match &self.verifier {
