@@ -1,12 +1,16 @@
 //! What all requests share: the settings, who may ask, the way to OTX, the metrics, the log level, the phase of the
 //! relay's life and the room for requests. Built once from [`Config`]; there is no other shared state.
 
+mod room;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use http::HeaderMap;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+use self::room::Room;
+pub use self::room::Share;
 use crate::api::http_error::HttpError;
 use crate::auth::outside::Outside;
 use crate::auth::{self, Authenticator, Caller, Refused};
@@ -32,7 +36,7 @@ pub struct App {
     authenticator: Authenticator,
     watchman: Watchman,
     phase: AtomicU8,
-    slots: Semaphore,
+    room: Room,
     bodies: Semaphore,
 }
 
@@ -79,9 +83,8 @@ impl App {
         Ok(Arc::new(Self {
             otx: Engine::new(&config, metrics.otx.clone())?,
             authenticator: Authenticator::new(&config, outside)?,
-
             watchman: Watchman::default(),
-            slots: Semaphore::new(config.limits.concurrent_requests),
+            room: Room::new(config.limits.concurrent_requests),
             bodies: Semaphore::new(config.limits.body_bytes.max(BODIES)),
             phase: AtomicU8::new(Phase::Starting as u8),
             metrics,
@@ -124,7 +127,15 @@ impl App {
     /// # Errors
     /// 503 when there is none; nobody queues.
     pub fn admit(&self) -> Result<SemaphorePermit<'_>, HttpError> {
-        self.slots.try_acquire().map_err(|_| HttpError::overloaded())
+        self.room.enter().ok_or_else(HttpError::overloaded)
+    }
+
+    /// Lets this caller keep the room that it was admitted to, until dropped.
+    ///
+    /// # Errors
+    /// 503 when there is little room left and the caller holds much of it.
+    pub fn share(&self, caller: &Caller) -> Result<Share<'_>, HttpError> {
+        self.room.share(caller.key.scope()).ok_or_else(HttpError::overloaded)
     }
 
     /// Room for so many more bytes of a request body, kept until dropped.

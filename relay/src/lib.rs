@@ -10,6 +10,7 @@ pub mod admin;
 pub mod api;
 pub mod app;
 pub mod auth;
+pub mod broken;
 pub mod cli;
 pub mod config;
 pub mod ctim;

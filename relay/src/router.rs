@@ -14,7 +14,7 @@ use hyper::body::Body;
 use tracing::Instrument;
 
 use self::access::Record;
-use self::route::Route;
+pub use self::route::Route;
 use crate::api::envelope::{Answer, Outcome, OutcomeKind, Response};
 use crate::api::health::health;
 use crate::api::http_error::{HttpError, Refusal};

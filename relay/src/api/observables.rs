@@ -15,6 +15,7 @@ use tokio::time::timeout;
 use super::http_error::{HttpError, Refusal};
 use super::payload;
 use crate::app::App;
+use crate::broken::{self, Defect};
 use crate::config::Limits;
 use crate::observable::RawObservable;
 
@@ -75,7 +76,7 @@ async fn receive(
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(|_| broken())?.into_data() else { continue };
         let length = received.len() + data.len();
-        if length > limits.body_bytes {
+        if length > limits.body_bytes && !broken::is(Defect::EndlessBody) {
             return Err(too_large(limits));
         }
         if length > SMALL_BODY {

@@ -2,7 +2,7 @@
 //! are the caller's to choose and have no say in who the caller is.
 
 use http::HeaderMap;
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, HOST};
 
 use super::refused::Refused;
 
@@ -23,6 +23,12 @@ pub fn bearer_token(headers: &HeaderMap) -> Result<&str, Refused> {
         }
         _ => Err(Refused::NotBearer),
     }
+}
+
+/// The origin that the caller says it called, which nobody should trust; for `Defect::AudienceFromHost`.
+pub(super) fn origin(headers: &HeaderMap) -> Vec<String> {
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    vec![format!("https://{host}")]
 }
 
 #[cfg(test)]

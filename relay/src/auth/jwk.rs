@@ -9,6 +9,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::DecodingKey;
 use serde_json::{Map, Value};
 
+use crate::broken::{self, Defect};
+
 /// Sizes of a modulus that are accepted, in bits. The upper one bounds the time of a verification.
 const MODULUS_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 
@@ -47,6 +49,7 @@ impl KeySet {
         }
         let usable = by_kid.into_iter().filter_map(|(kid, jwks)| match jwks[..] {
             [jwk] => Some((kid.to_owned(), rs256_key(jwk)?)),
+            [jwk, ..] if broken::is(Defect::AmbiguousKeys) => Some((kid.to_owned(), rs256_key(jwk)?)),
             // Which of them the signer meant cannot be known.
             _ => None,
         });
@@ -89,7 +92,8 @@ fn rs256_key(jwk: &Map<String, Value>) -> Option<DecodingKey> {
         return None;
     }
     let (n, e) = (number(jwk, "n")?, number(jwk, "e")?);
-    let is_sound = MODULUS_BITS.contains(&bits(&n)) && is_odd(&n) && is_odd(&e) && (2..=33).contains(&bits(&e));
+    let has_size = MODULUS_BITS.contains(&bits(&n)) || broken::is(Defect::WeakKeys);
+    let is_sound = has_size && is_odd(&n) && is_odd(&e) && (2..=33).contains(&bits(&e));
     if !is_sound || has_roca_weakness(&n) {
         return None;
     }

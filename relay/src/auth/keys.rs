@@ -43,6 +43,17 @@ impl HeldKeys {
     }
 }
 
+/// The key that one file holds.
+///
+/// # Errors
+/// [`Unusable`] when it cannot be read or holds no key.
+pub fn key_of_file(file: PathBuf) -> Result<OtxKey, Unusable> {
+    let place = Place::File(file);
+    let snapshot = place.read()?;
+    let key = snapshot.values().next().map_or(Err("is empty; write the OTX key into it"), read);
+    key.map_err(|why| place.unusable(&why))
+}
+
 fn find(keys: &HashMap<String, OtxKey>, key_ref: Option<&Value>) -> Result<OtxKey, Refused> {
     let name = match key_ref {
         None => DEFAULT.to_owned(),

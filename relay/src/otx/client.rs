@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
+use jiff::Timestamp;
 use reqwest::Certificate;
 use reqwest::redirect::Policy;
 use url::Url;
@@ -16,6 +17,7 @@ use super::endpoint::Endpoint;
 use super::failure::Failure;
 use super::gate::{Gate, KeyState};
 use super::metrics::{Call, CallOutcome, Metrics};
+use crate::broken::{self, Defect};
 use crate::config;
 
 /// Where a body goes while it arrives. Made anew for every try.
@@ -30,20 +32,27 @@ pub(super) trait Sink {
     fn finish(self) -> Result<Self::Output, Failure>;
 }
 
-/// A body held whole.
+/// A body held whole, in pieces until it is complete: a hostile one costs no more than its limit, where one growing
+/// vector would cost several times that.
 #[derive(Default)]
-pub(super) struct Whole(Vec<u8>);
+pub(super) struct Whole(Vec<Vec<u8>>);
+
+/// Bytes of a piece.
+const PIECE: usize = 256 << 10;
 
 impl Sink for Whole {
     type Output = Bytes;
 
     fn push(&mut self, chunk: &[u8]) -> Result<(), Failure> {
-        self.0.extend_from_slice(chunk);
+        match self.0.last_mut() {
+            Some(piece) if piece.len() + chunk.len() <= PIECE => piece.extend_from_slice(chunk),
+            _ => self.0.push(chunk.to_vec()),
+        }
         Ok(())
     }
 
-    fn finish(self) -> Result<Bytes, Failure> {
-        Ok(self.0.into())
+    fn finish(mut self) -> Result<Bytes, Failure> {
+        Ok(if self.0.len() > 1 { self.0.concat() } else { self.0.pop().unwrap_or_default() }.into())
     }
 }
 
@@ -65,7 +74,7 @@ impl Client {
         metrics: Metrics,
     ) -> Result<Self, reqwest::Error> {
         let mut builder = reqwest::Client::builder()
-            .redirect(Policy::none())
+            .redirect(if broken::is(Defect::RedirectsFollowed) { Policy::default() } else { Policy::none() })
             .retry(reqwest::retry::never())
             .http1_only()
             .no_proxy()
@@ -118,6 +127,17 @@ impl Client {
             tokio::time::sleep(pause).await;
             attempt += 1;
         }
+    }
+
+    /// Asks for OTX's front page without a key. Any answer will do; gives what its `Date` says, if anything.
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    pub(super) async fn reach(&self) -> Result<Option<Timestamp>, Failure> {
+        let request =
+            self.http.head(self.base.clone()).header(header::USER_AGENT, &self.user_agent).timeout(self.call_timeout);
+        let answer = request.send().await.map_err(|error| transport(&error, self.call_timeout))?;
+        Ok(answer.headers().get(header::DATE).and_then(|date| http_date(date.to_str().ok()?)))
     }
 
     /// One try; beside a slow one a second is started if so configured, and the first answer counts.
@@ -195,7 +215,7 @@ impl Client {
         }
         let mut taken = 0_usize;
         while let Some(chunk) = response.chunk().await.map_err(|error| transport(&error, self.call_timeout))? {
-            taken = taken.saturating_add(chunk.len());
+            taken = if broken::is(Defect::DecompressedNotCounted) { 0 } else { taken.saturating_add(chunk.len()) };
             if taken > limit {
                 return Err(Failure::TooLarge { limit });
             }
@@ -241,8 +261,12 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     if let Ok(seconds) = text.parse() {
         return Some(Duration::from_secs(seconds));
     }
-    let date = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
-    Some(Duration::try_from(date.duration_since(jiff::Timestamp::now())).unwrap_or_default())
+    let date = http_date(text)?;
+    Some(Duration::try_from(date.duration_since(Timestamp::now())).unwrap_or_default())
+}
+
+fn http_date(text: &str) -> Option<Timestamp> {
+    Some(jiff::fmt::rfc2822::parse(text).ok()?.timestamp())
 }
 
 fn transport(error: &reqwest::Error, call_timeout: Duration) -> Failure {

@@ -1,7 +1,9 @@
 //! The calls of the OTX API that the relay makes, as request targets. A value always is exactly one path segment.
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
 use url::Url;
+
+use crate::broken::{self, Defect};
 
 /// What stays as it is in a segment: the unreserved characters of RFC 3986 and, as in the original, `@` and `:`.
 const SEGMENT: &AsciiSet =
@@ -47,7 +49,8 @@ pub(super) enum Endpoint<'a> {
 impl Endpoint<'_> {
     /// The URL below `base`.
     pub(super) fn url(&self, base: &Url) -> Url {
-        let encode = |value| utf8_percent_encode(value, SEGMENT);
+        let set = if broken::is(Defect::SegmentNotEncoded) { CONTROLS } else { SEGMENT };
+        let encode = |value| utf8_percent_encode(value, set);
         let (path, query) = match *self {
             Self::Me => ("user/me".to_owned(), None),
             Self::General { section, value } => {

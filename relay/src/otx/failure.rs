@@ -71,7 +71,8 @@ impl Failure {
     }
 
     /// True for faults of OTX itself or of the way to it, as opposed to faults of a key or of one answer.
-    pub(super) fn is_outage(&self) -> bool {
+    #[must_use]
+    pub fn is_outage(&self) -> bool {
         matches!(
             self,
             Self::Unreachable | Self::Reset | Self::Timeout(_) | Self::Certificate(_) | Self::Status(500..=599)

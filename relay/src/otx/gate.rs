@@ -13,6 +13,7 @@ use super::breaker::{Breaker, Outcome, Pass};
 use super::budget::{HourlyBudget, RetryBudget, Usage};
 use super::failure::Failure;
 use super::key::Scope;
+use crate::broken::{self, Defect};
 use crate::config;
 
 /// Outages in a row after which OTX is given a pause, and how long that is.
@@ -115,7 +116,7 @@ impl Gate {
 
     /// Takes one retry from the budget that all calls share.
     pub(super) fn may_retry(&self) -> bool {
-        self.retries.withdraw(Instant::now())
+        broken::is(Defect::RetriesWithoutBudget) || self.retries.withdraw(Instant::now())
     }
 
     /// Calls an hour allowed to each key.

@@ -123,6 +123,14 @@ impl Engine {
         lookup::run(&self.0, self.0.ask(key), observables).await
     }
 
+    /// Whether there is a way to OTX, found out without a key; gives OTX's clock, if it tells it.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub async fn reach(&self) -> Result<Option<jiff::Timestamp>, Failure> {
+        self.0.client.reach().await
+    }
+
     /// Asks OTX whether it accepts the key, at most every few seconds.
     ///
     /// # Errors

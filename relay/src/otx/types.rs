@@ -69,12 +69,16 @@ pub struct Pulse {
 }
 
 /// The answer was an object without the parts every `/general` answer has.
-#[derive(Debug)]
-pub(super) struct NotGeneral;
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("it is no answer of `/general`")]
+pub struct NotGeneral;
 
 impl General {
     /// Reads a body. `null` is an answer that knows nothing, as in the original.
-    pub(super) fn parse(body: &[u8]) -> Result<Self, NotGeneral> {
+    ///
+    /// # Errors
+    /// [`NotGeneral`].
+    pub fn parse(body: &[u8]) -> Result<Self, NotGeneral> {
         let answer: Option<WireGeneral> = match serde_json::from_slice(body) {
             Ok(answer) => answer,
             Err(_) => serde_json::from_slice(&surrogates::mend(body).ok_or(NotGeneral)?).map_err(|_| NotGeneral)?,

@@ -16,16 +16,8 @@ const TOOLS: [(&str, &str); 2] = [("cargo-nextest", "0.9.151"), ("cargo-deny", "
 /// When a package manager fails, or root is needed.
 pub(super) fn all() -> Result<Vec<String>, Box<dyn Error>> {
     let mut done: Vec<String> = debian::install()?.into_iter().map(str::to_owned).collect();
-    for (tool, version) in TOOLS {
-        if is_there(tool) {
-            continue;
-        }
-        let status =
-            Command::new("cargo").args(["install", "--quiet", "--locked", "--version", version, tool]).status()?;
-        if !status.success() {
-            return Err(format!("`cargo install {tool}` failed: install it by hand").into());
-        }
-        done.push(format!("{tool} {version}"));
+    for (name, version) in TOOLS {
+        done.extend(tool(name, version)?.then(|| format!("{name} {version}")));
     }
     let target = binaries::target();
     let added = Command::new("rustup").args(["target", "add", &target]).stderr(Stdio::null()).status();
@@ -35,6 +27,19 @@ pub(super) fn all() -> Result<Vec<String>, Box<dyn Error>> {
         );
     }
     Ok(done)
+}
+
+/// Installs a cargo subcommand unless it is there; tells whether it did.
+///
+/// # Errors
+/// When cargo cannot install it.
+pub(super) fn tool(name: &str, version: &str) -> Result<bool, Box<dyn Error>> {
+    if is_there(name) {
+        return Ok(false);
+    }
+    let status =
+        Command::new("cargo").args(["install", "--quiet", "--locked", "--version", version, name]).status()?;
+    if status.success() { Ok(true) } else { Err(format!("`cargo install {name}` failed: install it by hand").into()) }
 }
 
 fn is_there(tool: &str) -> bool {

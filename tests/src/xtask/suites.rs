@@ -41,6 +41,8 @@ pub(super) enum Suites {
     Plain,
     /// Thousands of cases that mostly wait, a process a suite.
     Tables,
+    /// What plants defects in the relay, which is built once more with them.
+    Variants,
     /// What needs a Kubernetes of its own, a process a test.
     Cluster,
     /// What shares a control plane among its tests, a process a suite.
@@ -53,13 +55,16 @@ pub(super) enum Suites {
 pub(super) type Variables = Vec<(&'static str, OsString)>;
 
 /// Suites whose tests share a process.
-const TABLES: &[&str] = &["engine_faults"];
+const TABLES: &[&str] = &["engine_faults", "trust_auth", "trust_input"];
+/// Suites that need the relay's planted defects, and the options that build them in.
+const VARIANTS: &[&str] = &["trust_variants"];
+const WITH_DEFECTS: &[&str] = &["--features", "broken-variants"];
 /// Suites whose tests share a control plane, and so a process.
-const PLANE: &[&str] = &[];
+const PLANE: &[&str] = &["operator_schema"];
 /// Suites whose tests share a cluster with nodes.
 const NODES: &[&str] = &["cluster_node", "cluster_relay"];
 /// The suites that need a Kubernetes, in nextest's language.
-const CLUSTER: &str = "binary(/^(cluster_|faultproxy)/)";
+const CLUSTER: &str = "binary(/^(cluster_|faultproxy|operator_rbac)/)";
 
 impl Suites {
     /// Builds and runs them, with these variables.
@@ -79,20 +84,21 @@ impl Suites {
         match self {
             Self::Plain => nextest(&format!("not (package(tests) and ({CLUSTER} or {shared}))"), variables),
             Self::Cluster => nextest(&format!("package(tests) and {CLUSTER} and not ({shared})"), variables),
-            Self::Tables => cargo_test(TABLES, variables),
-            Self::Plane => cargo_test(PLANE, variables),
-            Self::Nodes => cargo_test(NODES, variables),
+            Self::Tables => cargo_test(TABLES, &[], variables),
+            Self::Variants => cargo_test(VARIANTS, WITH_DEFECTS, variables),
+            Self::Plane => cargo_test(PLANE, &[], variables),
+            Self::Nodes => cargo_test(NODES, &[], variables),
         }
     }
 }
 
 /// Runs each of these suites of the tests' crate in one process.
-fn cargo_test(suites: &[&str], variables: &Variables) -> Result<Count, Box<dyn Error>> {
+fn cargo_test(suites: &[&str], options: &[&str], variables: &Variables) -> Result<Count, Box<dyn Error>> {
     let mut all = Count::default();
     for suite in suites {
         println!("{suite}:");
         let mut cargo = Command::new("cargo");
-        cargo.args(["test", "--quiet", "--release", "-p", "tests", "--test", suite]);
+        cargo.args(["test", "--quiet", "--release", "-p", "tests", "--test", suite]).args(options);
         let mut running = cargo
             .envs(variables.iter().cloned())
             .env("THREATRELAY_BINARY", relay()?)

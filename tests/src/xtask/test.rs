@@ -53,6 +53,7 @@ pub(super) fn run(arguments: &Test) -> Result<ExitCode, Box<dyn Error>> {
     if wanted(Layer::Suites) {
         count.add(&Suites::Plain.run(&none)?);
         count.add(&Suites::Tables.run(&none)?);
+        count.add(&Suites::Variants.run(&none)?);
     }
     if let Some(programs) = programs {
         let (programs, shipped) = programs.join().map_err(|_| "the build of what the clusters run broke")?;

@@ -174,7 +174,7 @@ fn pem(label: &str, der: &[u8]) -> Vec<u8> {
         text.push_str(&String::from_utf8_lossy(line));
         text.push('\n');
     }
-    text.push_str(&format!("-----END {label}-----\n"));
+    text.extend(["-----END ", label, "-----\n"]);
     text.into_bytes()
 }
 

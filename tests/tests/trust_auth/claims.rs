@@ -25,12 +25,16 @@ fn with(name: &str, value: &str) -> String {
     format!("{},\"{name}\":{value}}}", claims.trim_end_matches('}'))
 }
 
+/// JSON texts of a claim.
+type Texts = Box<dyn Fn() -> Vec<String> + Send + Sync>;
+/// Values of a claim.
+type Values = fn() -> Vec<Value>;
+
 fn times() -> Vec<Class> {
     let past = || vec![(now() - 61).to_string(), (now() - 3600).to_string(), "0".to_owned(), "1".to_owned()];
     let texts = |texts: &'static [&'static str]| move || texts.iter().map(|&text| text.to_owned()).collect();
     let ahead = || vec![(now() + 120).to_string(), (now() + 86_400).to_string(), u64::MAX.to_string()];
-    type Values = Box<dyn Fn() -> Vec<String> + Send + Sync>;
-    let table: [(u16, &str, &str, &str, Values); 10] = [
+    let table: [(u16, &str, &str, &str, Texts); 10] = [
         (77, "exp past", "exp", EXPIRED, Box::new(past)),
         (78, "exp a text", "exp", STRUCTURE, Box::new(texts(&["\"9999999999\"", "\"never\"", "\"\"", "[]", "{}"]))),
         (79, "exp a float", "exp", STRUCTURE, Box::new(texts(&["9999999999.5", "1e10", "9999999999.0", "0.5"]))),
@@ -48,7 +52,7 @@ fn times() -> Vec<Class> {
         (85, "nbf a text", "nbf", STRUCTURE, Box::new(texts(&["\"0\"", "null", "true", "0.5", "[0]"]))),
         (86, "iat ahead", "iat", NOT_YET, Box::new(ahead)),
     ];
-    let class = |(number, name, claim, reason, values): (_, _, &'static str, _, Values)| {
+    let class = |(number, name, claim, reason, values): (_, _, &'static str, _, Texts)| {
         Class::tokens(number, name, reason, move |stage| {
             values().iter().map(|value| stage.saying(&with(claim, value))).collect()
         })
@@ -57,7 +61,7 @@ fn times() -> Vec<Class> {
 }
 
 fn audiences() -> Vec<Class> {
-    let table: [(u16, &str, fn() -> Vec<Value>); 6] = [
+    let table: [(u16, &str, Values); 6] = [
         (88, "aud of a wrong type", || {
             vec![
                 json!(123),

@@ -20,9 +20,14 @@ use crate::stage::{Stage, changed, header};
 
 pub const NUMBERS: &[u16] = &[61, 62, 63, 64, 65, 66, 68, 69, 70, 71, 72, 73, 74, 75];
 
+/// What a host answers.
+type Answer = fn() -> Document;
+/// The keys it publishes, made from the right one.
+type Keys = fn(&Value) -> Vec<Value>;
+
 pub fn trials() -> Vec<Trial> {
     let mut trials = Vec::new();
-    let answers: [(u16, &str, fn() -> Document); 6] = [
+    let answers: [(u16, &str, Answer); 6] = [
         (61, "a redirect", || Document::redirect("https://attacker.example/.well-known/jwks")),
         (62, "500", || Document::Status(500, Vec::new(), "down".into())),
         (63, "silence", || Document::Silence),
@@ -52,7 +57,7 @@ pub fn trials() -> Vec<Trial> {
             stage.was_lured_nowhere();
         }));
     }
-    let keys: [(u16, &str, fn(&Value) -> Vec<Value>); 8] = [
+    let keys: [(u16, &str, Keys); 8] = [
         (68, "a kid twice", |key| vec![key.clone(), key.clone()]),
         (69, "a secret beside the key", |key| {
             vec![key.clone(), json!({"kty": "oct", "kid": key["kid"], "k": URL_SAFE_NO_PAD.encode("secret")})]
@@ -95,7 +100,7 @@ fn number(bytes: usize) -> String {
 fn bomb() -> Document {
     let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
     for _ in 0..64 {
-        gzip.write_all(&[b' '; 1 << 20]).expect("memory");
+        gzip.write_all(&vec![b' '; 1 << 20]).expect("memory");
     }
     let headers = vec![("content-encoding".to_owned(), "gzip".to_owned())];
     Document::Status(200, headers, gzip.finish().expect("memory").into())

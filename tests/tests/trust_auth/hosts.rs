@@ -68,23 +68,23 @@ pub fn classes() -> Vec<Class> {
         classes.push(Class::tokens(number, name, HOST, move |stage| {
             let port = stage.hostile_address().port().to_string();
             let spelled =
-                |host: &&str| lure(stage, json!(host.replace("{host}", JWKS_HOST).replace("{port}", &port)));
+                |host: &&str| lure(stage, &json!(host.replace("{host}", JWKS_HOST).replace("{port}", &port)));
             spellings.iter().map(spelled).collect()
         }));
     }
     classes.push(Class::tokens(58, "a jwks host that is no text", HOST, |stage| {
         let values = [json!(5), json!(true), json!([JWKS_HOST]), json!({"host": JWKS_HOST}), json!([])];
-        values.map(|host| lure(stage, host)).into()
+        values.map(|host| lure(stage, &host)).into()
     }));
     classes.push(Class::tokens(59, "a jwks host of 300 letters", HOST, |stage| {
         let long =
             ["a".repeat(300), format!("{}.example", "a".repeat(300)), format!("{JWKS_HOST}{}", "/x".repeat(2000))];
-        long.map(|host| lure(stage, json!(host))).into()
+        long.map(|host| lure(stage, &json!(host))).into()
     }));
     classes
 }
 
-fn lure(stage: &Stage, host: Value) -> String {
+fn lure(stage: &Stage, host: &Value) -> String {
     stage.attacker.token(&changed(&json!({ "jwks_host": host }))).expect("a token")
 }
 

@@ -5,6 +5,9 @@ use tests::refusals::KID;
 
 use crate::stage::{Attempt, Class, Outcome, bearer, changed, header};
 
+/// Names of keys.
+type Kids = fn() -> Vec<Value>;
+
 pub fn classes() -> Vec<Class> {
     let mut classes = vec![Class::new(29, "no kid or one that is no name", |stage| {
         let mut bare = header(&json!({}));
@@ -28,7 +31,7 @@ pub fn classes() -> Vec<Class> {
         attempts.push(Attempt { headers: bearer(&huge), outcome: Outcome::Http(431) });
         attempts
     })];
-    let kids: [(u16, &str, fn() -> Vec<Value>); 7] = [
+    let kids: [(u16, &str, Kids); 7] = [
         (30, "an unknown kid", || {
             vec![json!("other"), json!("TEST-KEY"), json!("test-key "), json!("test-ke"), json!("t\u{435}st-key")]
         }),

@@ -29,7 +29,7 @@ fn main() -> ExitCode {
         .map(|class| {
             trial(slug(&format!("class {:03} {}", class.number, class.name)), move || async move {
                 let stage = Stage::set().await;
-                class.hold(&stage).await;
+                Box::pin(class.hold(&stage)).await;
             })
         })
         .collect();

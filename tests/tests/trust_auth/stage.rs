@@ -93,7 +93,7 @@ impl Class {
         assert!(!attempts.is_empty());
         let accepted = attempts.iter().any(|attempt| matches!(attempt.outcome, Outcome::Accepted));
         let each = attempts.iter().flat_map(|attempt| PATHS.map(|path| stage.make(attempt, path)));
-        futures_util::stream::iter(each).buffer_unordered(AT_ONCE).collect::<()>().await;
+        Box::pin(futures_util::stream::iter(each).buffer_unordered(AT_ONCE).collect::<()>()).await;
         println!("class {:03}: {} tokens, 2 endpoints", self.number, attempts.len());
         if !accepted {
             assert_eq!(stage.fake.connections(), 0, "OTX was contacted");
@@ -191,7 +191,7 @@ impl Stage {
     async fn ask_raw(&self, path: &str, headers: &Headers) -> (u16, String) {
         let mut request = format!("POST {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: 2\r\n");
         for (name, value) in headers {
-            request.push_str(&format!("{name}: {value}\r\n"));
+            request.extend([name, ": ", value, "\r\n"]);
         }
         request.push_str("\r\n[]");
         let bytes: Vec<u8> = request.chars().map(|c| u8::try_from(c).expect("Latin-1")).collect();

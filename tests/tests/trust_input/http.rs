@@ -38,7 +38,6 @@ fn headed(headers: &str) -> Vec<u8> {
     post("/version", &format!("Content-Length: 0\r\n{headers}"), "")
 }
 
-#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn cases() -> Vec<(String, Vec<u8>, Expect)> {
     let large = "a".repeat(40_000);
     let mut cases: Vec<(&str, Vec<u8>, Expect)> = vec![

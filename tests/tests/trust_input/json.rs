@@ -37,7 +37,7 @@ fn files(folder: &std::path::Path) -> BTreeMap<String, Vec<u8>> {
         let name = path.file_name().expect("a name").to_string_lossy().into_owned();
         (name, std::fs::read(&path).expect("a file"))
     };
-    entries.map(|entry| read(entry.expect("an entry").path())).filter(|(name, _)| name.ends_with(".json")).collect()
+    entries.map(|entry| read(entry.expect("an entry").path())).collect()
 }
 
 /// Whether the body was read as JSON: a list is judged by its elements, so its text does not speak of the whole. What is

@@ -7,7 +7,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::api::schema::{cpu, empty, labels, memory, object_name, without_null};
+use crate::api::schema::{cpu, labels, memory, object_name, without_null};
 
 /// Another image than the operator's own. What is left out is taken from that.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
@@ -82,11 +82,9 @@ impl PullPolicy {
 ))]
 pub struct Resources {
     /// What a node must have free.
-    #[schemars(default = "empty")]
     pub requests: Requests,
 
     /// What a pod may not exceed.
-    #[schemars(default = "empty")]
     pub limits: Limits,
 }
 
