@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use kube::api::ApiResource;
 use kube::Client;
+use kube::api::ApiResource;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
@@ -13,30 +13,20 @@ use crate::api::ThreatRelay;
 use crate::client::{CallError, call};
 use crate::controller::backoff::spread;
 use crate::kinds;
+use crate::observed::OptionalApis;
 
 /// Time between two looks for optional kinds.
 const OPTIONAL: Duration = Duration::from_secs(30);
 /// Time between two looks for what the operator cannot work without.
 const NEEDED: Duration = Duration::from_secs(2);
 
-/// The optional kinds that are there.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Offered {
-    /// `HTTPRoute`.
-    pub http_route: bool,
-    /// `ServiceMonitor`.
-    pub service_monitor: bool,
-}
-
-impl Offered {
-    /// Whether an optional kind is there.
-    #[must_use]
-    pub fn has(self, kind: &ApiResource) -> bool {
-        match kind.kind.as_str() {
-            "HTTPRoute" => self.http_route,
-            "ServiceMonitor" => self.service_monitor,
-            _ => false,
-        }
+/// Whether an optional kind is there.
+#[must_use]
+pub fn has(offered: OptionalApis, kind: &ApiResource) -> bool {
+    match kind.kind.as_str() {
+        "HTTPRoute" => offered.gateway,
+        "ServiceMonitor" => offered.service_monitor,
+        _ => false,
     }
 }
 
@@ -84,12 +74,11 @@ pub async fn needed(client: &Client, readiness: &Readiness) {
 }
 
 /// Which optional kinds are there. A look that fails leaves what was known.
-pub async fn look(client: &Client, known: Offered) -> Offered {
+pub async fn look(client: &Client, known: OptionalApis) -> OptionalApis {
     let mut offered = known;
-    for (kind, known) in [
-        (kinds::http_route(), &mut offered.http_route),
-        (kinds::service_monitor(), &mut offered.service_monitor),
-    ] {
+    for (kind, known) in
+        [(kinds::http_route(), &mut offered.gateway), (kinds::service_monitor(), &mut offered.service_monitor)]
+    {
         match offers(client, &kind).await {
             Ok(is_there) => *known = is_there,
             Err(error) => tracing::warn!(%error, "optional kinds are as before"),
@@ -99,7 +88,7 @@ pub async fn look(client: &Client, known: Offered) -> Offered {
 }
 
 /// Looks for optional kinds for as long as anybody wants to know.
-pub async fn follow(client: Client, offered: watch::Sender<Offered>) {
+pub async fn follow(client: Client, offered: watch::Sender<OptionalApis>) {
     while !offered.is_closed() {
         let known = *offered.borrow();
         let now = look(&client, known).await;
@@ -111,4 +100,3 @@ pub async fn follow(client: Client, offered: watch::Sender<Offered>) {
         sleep(spread(OPTIONAL)).await;
     }
 }
-

@@ -109,15 +109,27 @@ impl Metrics {
         let name = |suffix: &str| format!("controller_runtime_{suffix}");
         registry.register(&name("reconcile"), "Reconciles by result", reconciles.clone());
         registry.register(&name("reconcile_errors"), "Reconciles that failed", errors.clone());
-        registry.register(&name("terminal_reconcile_errors"), "Reconciles that only a change of the resource can help", terminal_errors.clone());
+        registry.register(
+            &name("terminal_reconcile_errors"),
+            "Reconciles that only a change of the resource can help",
+            terminal_errors.clone(),
+        );
         registry.register(&name("reconcile_panics"), "Reconciles that panicked", panics.clone());
         registry.register(&name("reconcile_timeouts"), "Reconciles that took too long", timeouts.clone());
         registry.register(&name("reconcile_time_seconds"), "Time of a reconcile", time.clone());
         registry.register(&name("max_concurrent_reconciles"), "Most reconciles at once", concurrent);
         registry.register(&name("active_workers"), "Reconciles under way", active.clone());
         registry.register("leader_election_master_status", "Whether this process leads", leading.clone());
-        registry.register("threatrelay_status_condition", "Conditions of each ThreatRelay: 1 for the status it has", conditions.clone());
-        registry.register("threatrelay_managed_resources", "Objects that the last reconciles of this process found or made, by kind", managed.clone());
+        registry.register(
+            "threatrelay_status_condition",
+            "Conditions of each ThreatRelay: 1 for the status it has",
+            conditions.clone(),
+        );
+        registry.register(
+            "threatrelay_managed_resources",
+            "Objects that the last reconciles of this process found or made, by kind",
+            managed.clone(),
+        );
         registry.register("threatrelay_writes", "Writes to the API server", writes.clone());
         for zero in [&errors, &terminal_errors, &panics, &timeouts] {
             let _at_zero = zero.get_or_create(&OURS);
@@ -286,6 +298,8 @@ mod tests {
     fn a_reconcile_is_under_way_until_it_ends() {
         let metrics = Metrics::new(8);
         drop(metrics.working());
-        assert!(lines(&metrics).contains(&"controller_runtime_active_workers{controller=\"threatrelay\"} 0".to_owned()));
+        assert!(
+            lines(&metrics).contains(&"controller_runtime_active_workers{controller=\"threatrelay\"} 0".to_owned())
+        );
     }
 }

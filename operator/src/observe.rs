@@ -1,18 +1,18 @@
-//! Reads what a resource names: Secrets and `ConfigMaps` of its namespace, and the pods of its relay. Gives pure data;
+//! Reads what matters to a resource: the Secrets and `ConfigMaps` that it names, its children, the pods of its relay. Gives pure data;
 //! what is absent is absent there too, and only an API that cannot be asked is an error. Always read from the API server,
 //! never from a cache: a cache may be empty after a restart.
 
-use std::collections::BTreeMap;
-
-use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
-use kube::api::{Api, ListParams};
 use k8s_openapi::Resource;
-use kube::Client;
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
+use kube::api::{Api, ApiResource, DynamicObject, ListParams};
+use kube::{Client, ResourceExt};
 
 use crate::api::ThreatRelay;
 use crate::api::v1alpha1::CredentialsMode;
+use crate::build::names;
 use crate::client::{CallError, call};
-use crate::observed::Observed;
+use crate::observed::{Children, Content, Observed, OptionalApis};
+use crate::{discovery, kinds, validate};
 
 /// An object that a resource names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,10 +27,7 @@ pub struct Reference {
 #[must_use]
 pub fn references(relay: &ThreatRelay) -> Vec<Reference> {
     let spec = &relay.spec;
-    let keys = spec.credentials.iter().flat_map(|credentials| {
-        let default = credentials.default.iter().map(|default| &default.secret_ref);
-        default.chain(credentials.named.iter().map(|named| &named.secret_ref))
-    });
+    let keys = validate::references(spec).into_iter().map(|(_, key, _)| key);
     let shared = spec.cache.shared.iter().filter_map(|shared| shared.password_secret_ref.as_ref());
     let secrets = keys.chain(&spec.auth.hs256_secret_ref).chain(shared).map(|key| (Secret::KIND, &key.name));
     let bundle = spec.upstream.ca_bundle.iter().map(|bundle| (ConfigMap::KIND, &bundle.config_map_ref.name));
@@ -44,32 +41,48 @@ pub fn references(relay: &ThreatRelay) -> Vec<Reference> {
     all
 }
 
-/// Reads what `relay` names. In mode `direct`, and where the operator is not to read Secrets, none is read.
+/// Reads what matters to `relay`. Of the user's Secrets none is read in mode `direct`, and where the operator is not to
+/// read Secrets no Secret at all.
 ///
 /// # Errors
 /// [`CallError`] when the API cannot be asked.
 #[tracing::instrument(skip_all)]
-pub async fn observe(client: &Client, relay: &ThreatRelay, read_secrets: bool) -> Result<Observed, CallError> {
-    let namespace = relay.metadata.namespace.as_deref().unwrap_or_default();
+pub async fn observe(
+    client: &Client,
+    relay: &ThreatRelay,
+    apis: OptionalApis,
+    read_secrets: bool,
+) -> Result<Observed, CallError> {
+    let (namespace, name) = (relay.namespace().unwrap_or_default(), relay.name_any());
+    let at = Place { client, namespace: &namespace };
     let is_direct = relay.spec.credentials.as_ref().is_some_and(|keys| keys.mode == CredentialsMode::Direct);
-    let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
-    let maps: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
-    let mut observed = Observed::default();
+    let mut observed = Observed { apis, ..Observed::default() };
     for Reference { kind, name } in references(relay) {
-        let what = format!("get {kind} \"{name}\"");
         if kind == ConfigMap::KIND {
-            if let Some(map) = call(what, maps.get_opt(&name)).await? {
-                observed.config_maps.insert(name, map.data.unwrap_or_default());
-            }
-        } else if read_secrets
-            && !is_direct
-            && let Some(secret) = call(what, secrets.get_opt(&name)).await?
-        {
-            let data = secret.data.unwrap_or_default().into_iter();
-            let data = data.map(|(key, value)| (key, value.0.into())).collect::<BTreeMap<_, _>>();
-            observed.secrets.insert(name, data);
+            let map = at.read::<ConfigMap>(&name).await?;
+            observed.config_maps.insert(name, map.map(|map| map.data.unwrap_or_default()));
+        } else if read_secrets && !is_direct {
+            let secret = at.read::<Secret>(&name).await?;
+            let content = |secret: Secret| {
+                let data = secret.data.unwrap_or_default().into_iter();
+                data.map(|(key, value)| (key, Content::from(value.0))).collect()
+            };
+            observed.secrets.insert(name, secret.map(content));
         }
     }
+    observed.children = Children {
+        service_account: at.read(&name).await?,
+        config_map: at.read(&names::settings(&name)).await?,
+        secret: if read_secrets { at.read(&names::keys(&name)).await? } else { None },
+        deployment: at.read(&name).await?,
+        service: at.read(&name).await?,
+        ingress: at.read(&name).await?,
+        http_route: at.read_optional(&kinds::http_route(), apis, &name).await?,
+        horizontal_pod_autoscaler: at.read(&name).await?,
+        pod_disruption_budget: at.read(&name).await?,
+        network_policy: at.read(&name).await?,
+        service_monitor: at.read_optional(&kinds::service_monitor(), apis, &name).await?,
+    };
     Ok(observed)
 }
 
@@ -81,6 +94,38 @@ pub async fn observe(client: &Client, relay: &ThreatRelay, read_secrets: bool) -
 pub async fn pods(client: &Client, namespace: &str, selector: &str) -> Result<Vec<Pod>, CallError> {
     let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
     Ok(call("list the relay's pods", pods.list(&ListParams::default().labels(selector))).await?.items)
+}
+
+/// A namespace that is read.
+struct Place<'a> {
+    client: &'a Client,
+    namespace: &'a str,
+}
+
+impl Place<'_> {
+    async fn read<K>(&self, name: &str) -> Result<Option<K>, CallError>
+    where
+        K: kube::Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
+            + Clone
+            + std::fmt::Debug
+            + serde::de::DeserializeOwned,
+    {
+        let api: Api<K> = Api::namespaced(self.client.clone(), self.namespace);
+        call(format!("get {} \"{name}\"", K::kind(&())), api.get_opt(name)).await
+    }
+
+    async fn read_optional(
+        &self,
+        kind: &ApiResource,
+        apis: OptionalApis,
+        name: &str,
+    ) -> Result<Option<DynamicObject>, CallError> {
+        if !discovery::has(apis, kind) {
+            return Ok(None);
+        }
+        let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), self.namespace, kind);
+        call(format!("get {} \"{name}\"", kind.kind), api.get_opt(name)).await
+    }
 }
 
 #[cfg(test)]

@@ -17,9 +17,10 @@ use crate::admin::{self, Admin, Readiness};
 use crate::client::MANAGER;
 use crate::controller::context::Context;
 use crate::controller::{self, CONCURRENCY};
-use crate::discovery::{self, Offered};
+use crate::discovery;
 use crate::leader::{Candidate, Terms};
 use crate::metrics::Metrics;
+use crate::observed::OptionalApis;
 use crate::probe::Probes;
 use crate::settings::Settings;
 use crate::{client, triggers};
@@ -101,7 +102,7 @@ fn work(
     identity: String,
     stop: &CancellationToken,
 ) -> Result<impl Future<Output = ()> + use<>, StartError> {
-    let (offer, offered) = watch::channel(Offered::default());
+    let (offer, offered) = watch::channel(OptionalApis::default());
     let reporter = Reporter { controller: MANAGER.to_owned(), instance: Some(identity) };
     let scopes: Vec<Option<String>> = match &settings.namespaces[..] {
         [] => vec![None],
@@ -112,6 +113,7 @@ fn work(
     let context = Arc::new(Context {
         recorder: Recorder::new(client.clone(), reporter),
         client: client.clone(),
+        policy: settings.policy(),
         settings,
         metrics,
         probes,
@@ -121,7 +123,7 @@ fn work(
     });
     let stop = stop.clone();
     Ok(async move {
-        let known = discovery::look(&client, Offered::default()).await;
+        let known = discovery::look(&client, OptionalApis::default()).await;
         offer.send_replace(known);
         let _probing = AbortOnDropHandle::new(tokio::spawn(context.probes.clone().run()));
         let _follow = AbortOnDropHandle::new(tokio::spawn(discovery::follow(client.clone(), offer)));

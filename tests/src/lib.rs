@@ -15,6 +15,7 @@ pub mod footprint;
 pub mod issuer;
 pub mod jwks_server;
 pub mod names;
+pub mod operator;
 pub mod oracle;
 pub mod process;
 pub mod refusals;

@@ -53,7 +53,12 @@ fn body(desired: &Map<String, Value>) -> Map<String, Value> {
     body
 }
 
-fn object(owned: &Map<String, Value>, desired: &Map<String, Value>, live: &Map<String, Value>, quantity: bool) -> bool {
+fn object(
+    owned: &Map<String, Value>,
+    desired: &Map<String, Value>,
+    live: &Map<String, Value>,
+    quantity: bool,
+) -> bool {
     let is_still_wanted =
         |key: &String| key == "." || key.strip_prefix("f:").is_some_and(|name| !missing(desired.get(name)));
     owned.keys().all(is_still_wanted)
@@ -121,13 +126,12 @@ fn list(owned: &Map<String, Value>, desired: &[Value], live: &[Value], quantity:
 /// Whether a value that is set as a whole is the wanted one. The server may have filled in defaults within it.
 fn same(desired: &Value, live: &Value, quantity: bool) -> bool {
     match (desired, live) {
-        (Value::Object(desired), Value::Object(live)) => desired
-            .iter()
-            .filter(|(_, value)| !value.is_null())
-            .all(|(name, value)| match live.get(name) {
+        (Value::Object(desired), Value::Object(live)) => {
+            desired.iter().filter(|(_, value)| !value.is_null()).all(|(name, value)| match live.get(name) {
                 Some(live) => same(value, live, quantity || holds_quantities(name)),
                 None => is_empty(value),
-            }),
+            })
+        }
         (Value::Array(desired), Value::Array(live)) => {
             desired.len() == live.len()
                 && desired.iter().zip(live).all(|(desired, live)| same(desired, live, quantity))
@@ -224,31 +228,108 @@ mod tests {
             ("a field of ours was taken away", json!({"f:a": {}}), json!({"a": 1}), json!({}), false),
             ("others add fields", json!({"f:a": {}}), json!({"a": 1}), json!({"a": 1, "theirs": 1}), true),
             ("a field is new", json!({"f:a": {}}), json!({"a": 1, "b": 1}), json!({"a": 1}), false),
-            ("a field is new and others set it so", json!({"f:a": {}}), json!({"a": 1, "b": 1}), json!({"a": 1, "b": 1}), false),
-            ("a field is no longer wanted", json!({"f:a": {}, "f:b": {}}), json!({"a": 1}), json!({"a": 1, "b": 1}), false),
+            (
+                "a field is new and others set it so",
+                json!({"f:a": {}}),
+                json!({"a": 1, "b": 1}),
+                json!({"a": 1, "b": 1}),
+                false,
+            ),
+            (
+                "a field is no longer wanted",
+                json!({"f:a": {}, "f:b": {}}),
+                json!({"a": 1}),
+                json!({"a": 1, "b": 1}),
+                false,
+            ),
             ("a null is not wanted", json!({"f:a": {}}), json!({"a": 1, "b": null}), json!({"a": 1}), true),
-            ("an empty list is left out by the server", json!({"f:a": {}, "f:b": {}}), json!({"a": 1, "b": []}), json!({"a": 1}), true),
-            ("within a map", json!({"f:m": {"f:a": {}}}), json!({"m": {"a": 1}}), json!({"m": {"a": 1, "z": 2}}), true),
+            (
+                "an empty list is left out by the server",
+                json!({"f:a": {}, "f:b": {}}),
+                json!({"a": 1, "b": []}),
+                json!({"a": 1}),
+                true,
+            ),
+            (
+                "within a map",
+                json!({"f:m": {"f:a": {}}}),
+                json!({"m": {"a": 1}}),
+                json!({"m": {"a": 1, "z": 2}}),
+                true,
+            ),
             ("a deep change", json!({"f:m": {"f:a": {}}}), json!({"m": {"a": 1}}), json!({"m": {"a": 9}}), false),
-            ("an atomic list with defaults", json!({"f:l": {}}), json!({"l": [{"a": 1}]}), json!({"l": [{"a": 1, "d": 0}]}), true),
+            (
+                "an atomic list with defaults",
+                json!({"f:l": {}}),
+                json!({"l": [{"a": 1}]}),
+                json!({"l": [{"a": 1, "d": 0}]}),
+                true,
+            ),
             ("an atomic list that grew", json!({"f:l": {}}), json!({"l": [1]}), json!({"l": [1, 2]}), false),
-            ("items by key, others among them", json!({"f:l": items}), json!({"l": [{"name": "a", "x": 1}]}),
-                json!({"l": [{"name": "b", "x": 5}, {"name": "a", "x": 1, "d": 2}]}), true),
-            ("an item of ours was taken away", json!({"f:l": items}), json!({"l": [{"name": "a", "x": 1}]}),
-                json!({"l": [{"name": "b", "x": 1}]}), false),
-            ("an item is no longer wanted", json!({"f:l": items}), json!({"l": []}), json!({"l": [{"name": "a", "x": 1}]}), false),
-            ("an item is new", json!({"f:l": items}), json!({"l": [{"name": "a", "x": 1}, {"name": "c"}]}),
-                json!({"l": [{"name": "a", "x": 1}, {"name": "c"}]}), false),
-            ("a field of an item is no longer wanted", json!({"f:l": items}), json!({"l": [{"name": "a"}]}),
-                json!({"l": [{"name": "a", "x": 1}]}), false),
-            ("a key that the server fills in", json!({"f:p": ports}), json!({"p": [{"port": 80}]}),
-                json!({"p": [{"port": 80, "protocol": "TCP", "targetPort": 80}]}), true),
+            (
+                "items by key, others among them",
+                json!({"f:l": items}),
+                json!({"l": [{"name": "a", "x": 1}]}),
+                json!({"l": [{"name": "b", "x": 5}, {"name": "a", "x": 1, "d": 2}]}),
+                true,
+            ),
+            (
+                "an item of ours was taken away",
+                json!({"f:l": items}),
+                json!({"l": [{"name": "a", "x": 1}]}),
+                json!({"l": [{"name": "b", "x": 1}]}),
+                false,
+            ),
+            (
+                "an item is no longer wanted",
+                json!({"f:l": items}),
+                json!({"l": []}),
+                json!({"l": [{"name": "a", "x": 1}]}),
+                false,
+            ),
+            (
+                "an item is new",
+                json!({"f:l": items}),
+                json!({"l": [{"name": "a", "x": 1}, {"name": "c"}]}),
+                json!({"l": [{"name": "a", "x": 1}, {"name": "c"}]}),
+                false,
+            ),
+            (
+                "a field of an item is no longer wanted",
+                json!({"f:l": items}),
+                json!({"l": [{"name": "a"}]}),
+                json!({"l": [{"name": "a", "x": 1}]}),
+                false,
+            ),
+            (
+                "a key that the server fills in",
+                json!({"f:p": ports}),
+                json!({"p": [{"port": 80}]}),
+                json!({"p": [{"port": 80, "protocol": "TCP", "targetPort": 80}]}),
+                true,
+            ),
             ("plain items", json!({"f:l": {"v:\"x\"": {}}}), json!({"l": ["x"]}), json!({"l": ["y", "x"]}), true),
-            ("an amount in other words", json!({"f:limits": {"f:cpu": {}}}), json!({"limits": {"cpu": "1000m"}}),
-                json!({"limits": {"cpu": "1"}}), true),
-            ("another amount", json!({"f:limits": {"f:cpu": {}}}), json!({"limits": {"cpu": "1000m"}}),
-                json!({"limits": {"cpu": "2"}}), false),
-            ("words that only look like amounts", json!({"f:a": {}}), json!({"a": "1000m"}), json!({"a": "1"}), false),
+            (
+                "an amount in other words",
+                json!({"f:limits": {"f:cpu": {}}}),
+                json!({"limits": {"cpu": "1000m"}}),
+                json!({"limits": {"cpu": "1"}}),
+                true,
+            ),
+            (
+                "another amount",
+                json!({"f:limits": {"f:cpu": {}}}),
+                json!({"limits": {"cpu": "1000m"}}),
+                json!({"limits": {"cpu": "2"}}),
+                false,
+            ),
+            (
+                "words that only look like amounts",
+                json!({"f:a": {}}),
+                json!({"a": "1000m"}),
+                json!({"a": "1"}),
+                false,
+            ),
         ];
         for (case, owned, wanted, found, expected) in cases {
             assert_eq!(agrees(&desired(&wanted), &live(&owned, &found), MANAGER), expected, "{case}");
@@ -264,7 +345,8 @@ mod tests {
 
     #[test]
     fn amounts_are_equal_in_every_spelling() {
-        for (one, other) in [("1", "1000m"), ("0.5", "500m"), ("1Gi", "1024Mi"), ("1.5Gi", "1536Mi"), ("2k", "2000")] {
+        for (one, other) in [("1", "1000m"), ("0.5", "500m"), ("1Gi", "1024Mi"), ("1.5Gi", "1536Mi"), ("2k", "2000")]
+        {
             assert_eq!(thousandths(&one.into()), thousandths(&other.into()), "{one} {other}");
             assert!(thousandths(&one.into()).is_some(), "{one}");
         }

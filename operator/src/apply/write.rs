@@ -7,7 +7,6 @@
 //! - changing is an apply at the uid and resource version that were read, and only of objects whose controller is ours;
 //! - deleting has both as preconditions.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Client;
 use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
 use serde_json::{Value, json};
@@ -15,22 +14,12 @@ use serde_json::{Value, json};
 use super::agreement::agrees;
 use crate::client::{CallError, MANAGER, call};
 use crate::metrics::Metrics;
+use crate::validate::Owner;
 
 /// How often a decision is made again when others were faster.
 const TRIES: usize = 4;
 /// No stored object has it.
 const NO_OBJECT: &str = "1";
-
-/// The resource that owns the children.
-#[derive(Clone, Debug)]
-pub struct Owner {
-    /// Its namespace, and theirs.
-    pub namespace: String,
-    /// Its name.
-    pub name: String,
-    /// Its uid at this moment.
-    pub uid: String,
-}
 
 /// Why a child is not as wanted.
 #[derive(Debug, thiserror::Error)]
@@ -105,8 +94,9 @@ impl<'a> Children<'a> {
         Self { owner, client, metrics }
     }
 
-    /// Makes a child as `desired`, and gives the object as it then is. `adjust` may change what is wanted in view of
-    /// the live object, of which there may be none. Nothing is written when the live object agrees.
+    /// Makes a child as `desired`, and gives the object as it then is. `known` is the live object as it was read a
+    /// moment ago; it is read again only when it has changed since. `adjust` may change what is wanted in view of the
+    /// live object, of which there may be none. Nothing is written when the live object agrees.
     ///
     /// # Errors
     /// [`ChildError`].
@@ -114,12 +104,13 @@ impl<'a> Children<'a> {
         &self,
         kind: &ApiResource,
         desired: &Value,
+        known: Option<Value>,
         adjust: impl Fn(&mut Value, Option<&Value>),
     ) -> Result<Value, ChildError> {
         let name = desired.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
         let api = self.api(kind);
+        let mut live = known;
         for _ in 0..TRIES {
-            let live = self.read(kind, name).await?;
             let mut wanted = desired.clone();
             adjust(&mut wanted, live.as_ref());
             let verb = match &live {
@@ -145,20 +136,26 @@ impl<'a> Children<'a> {
                     tracing::info!(kind = kind.kind, child = name, verb, "child written");
                     return Ok(to_value(&made));
                 }
-                Err(error) if error.is_conflict() => tracing::debug!(%error, "read again"),
+                Err(error) if error.is_conflict() => {
+                    tracing::debug!(%error, "read again");
+                    live = self.read(kind, name).await?;
+                }
                 Err(error) => return Err(refused(kind, name, error)),
             }
         }
         Err(ChildError::Raced { kind: kind.kind.clone(), name: name.to_owned() })
     }
 
-    /// Removes a child. What is not ours stays. Tells whether there was something to remove.
+    /// Removes the child `known`. What is not ours stays. Tells whether there was something to remove.
     ///
     /// # Errors
     /// [`ChildError`].
-    pub async fn remove(&self, kind: &ApiResource, name: &str) -> Result<bool, ChildError> {
+    pub async fn remove(&self, kind: &ApiResource, known: Option<Value>) -> Result<bool, ChildError> {
+        let Some(known) = known else { return Ok(false) };
+        let name = known["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        let name = name.as_str();
+        let mut live = known;
         for _ in 0..TRIES {
-            let Some(live) = self.read(kind, name).await? else { return Ok(false) };
             let is_leaving = !live["metadata"]["deletionTimestamp"].is_null();
             if is_leaving || !is_controlled_by(&live, &self.owner.uid) {
                 return Ok(false);
@@ -173,7 +170,13 @@ impl<'a> Children<'a> {
                     return Ok(true);
                 }
                 Err(error) if error.is_not_found() => return Ok(false),
-                Err(error) if error.is_conflict() => tracing::debug!(%error, "read again"),
+                Err(error) if error.is_conflict() => {
+                    tracing::debug!(%error, "read again");
+                    match self.read(kind, name).await? {
+                        Some(now) => live = now,
+                        None => return Ok(false),
+                    }
+                }
                 Err(error) => return Err(error.into()),
             }
         }
@@ -252,28 +255,13 @@ fn to_value(object: &DynamicObject) -> Value {
     serde_json::to_value(object).unwrap_or_default()
 }
 
-/// The reference by which `owner`'s children name it.
-#[must_use]
-pub fn owner_reference(api_version: &str, kind: &str, owner: &Owner) -> OwnerReference {
-    OwnerReference {
-        api_version: api_version.to_owned(),
-        kind: kind.to_owned(),
-        name: owner.name.clone(),
-        uid: owner.uid.clone(),
-        controller: Some(true),
-        block_owner_deletion: Some(true),
-    }
-}
-
 /// What is wanted of a Deployment whose replicas an autoscaler decides.
 ///
-/// `desired` names no replicas then. A field that was ours and is no longer applied would be *removed*, and the API
+/// A number in `desired` does not count. A field that was ours and is no longer applied would be *removed*, and the API
 /// server would put 1 in its place: so the live value is applied on, until the autoscaler has written the field itself
 /// and thereby holds it. A Deployment that is new, or at 0 (where an autoscaler rests), starts at `least`.
 pub fn keep_replicas(desired: &mut Value, live: Option<&Value>, least: i64) {
-    if !desired["spec"]["replicas"].is_null() {
-        return;
-    }
+    desired["spec"]["replicas"] = Value::Null;
     let count = live.and_then(|live| live["spec"]["replicas"].as_i64()).unwrap_or(0);
     let is_held = live.is_some_and(|live| super::agreement::others_hold(live, MANAGER, &["spec", "replicas"]));
     if count == 0 {
@@ -316,13 +304,6 @@ mod tests {
             keep_replicas(&mut desired, live.as_ref(), 2);
             assert_eq!(desired["spec"]["replicas"], expected, "{case}");
         }
-    }
-
-    #[test]
-    fn fixed_replicas_are_applied_whoever_holds_them() {
-        let mut desired = json!({"spec": {"replicas": 3}});
-        keep_replicas(&mut desired, Some(&deployment(7, false, true)), 2);
-        assert_eq!(desired["spec"]["replicas"], 3);
     }
 
     #[test]

@@ -3,9 +3,7 @@
 
 use std::fmt::Write;
 
-use k8s_openapi::api::authorization::v1::{
-    ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
-};
+use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
 use kube::api::{Api, ApiResource, PostParams};
 use kube::{Client, Resource};
 
@@ -79,7 +77,8 @@ pub(super) async fn run(pre: bool, namespaces: &[String], read_secrets: bool) ->
             Err(error) => line(Grade::Fail, what, error.to_string()),
         });
     }
-    let places = if namespaces.is_empty() { vec![None] } else { namespaces.iter().map(|name| Some(&**name)).collect() };
+    let places =
+        if namespaces.is_empty() { vec![None] } else { namespaces.iter().map(|name| Some(&**name)).collect() };
     for namespace in places {
         checks.push(rights(&client, namespace, read_secrets).await);
     }
@@ -92,7 +91,11 @@ async fn version(client: &Client) -> Result<Check, CallError> {
     Ok(if minor >= OLDEST_MINOR {
         line(Grade::Ok, "server", info.git_version)
     } else {
-        line(Grade::Fail, "server", format!("{} is older than 1.{OLDEST_MINOR}; upgrade the cluster", info.git_version))
+        line(
+            Grade::Fail,
+            "server",
+            format!("{} is older than 1.{OLDEST_MINOR}; upgrade the cluster", info.git_version),
+        )
     })
 }
 
@@ -114,7 +117,11 @@ async fn rights(client: &Client, namespace: Option<&str>, read_secrets: bool) ->
         for verb in verbs {
             match is_allowed(client, namespace, &kind, subresource, verb).await {
                 Ok(true) => {}
-                Ok(false) => missing.push(format!("{verb} {}{}", kind.plural, subresource.map_or_else(String::new, |s| format!("/{s}")))),
+                Ok(false) => missing.push(format!(
+                    "{verb} {}{}",
+                    kind.plural,
+                    subresource.map_or_else(String::new, |s| format!("/{s}"))
+                )),
                 Err(error) => return line(Grade::Fail, what, error.to_string()),
             }
         }
@@ -122,7 +129,10 @@ async fn rights(client: &Client, namespace: Option<&str>, read_secrets: bool) ->
     if missing.is_empty() {
         return line(Grade::Ok, what, "all that the operator needs");
     }
-    let found = format!("this identity may not: {}; bind it to the operator's role (the chart makes one)", missing.join(", "));
+    let found = format!(
+        "this identity may not: {}; bind it to the operator's role (the chart makes one)",
+        missing.join(", ")
+    );
     line(Grade::Fail, what, found)
 }
 
@@ -172,7 +182,8 @@ mod tests {
 
     #[test]
     fn a_table_has_a_line_a_check_and_only_failures_make_a_cluster_unfit() {
-        let mut checks = vec![line(Grade::Ok, "server", "v1.34.4"), line(Grade::Warn, "kind HTTPRoute", "not installed")];
+        let mut checks =
+            vec![line(Grade::Ok, "server", "v1.34.4"), line(Grade::Warn, "kind HTTPRoute", "not installed")];
         assert_eq!(table(&checks), "ok    server          v1.34.4\nwarn  kind HTTPRoute  not installed\n");
         assert!(is_fit(&checks));
         checks.push(line(Grade::Fail, "rights", "none"));

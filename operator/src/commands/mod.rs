@@ -129,10 +129,12 @@ mod tests {
 
     #[test]
     fn every_setting_has_a_variable_and_stands_in_the_documentation() {
-        let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/operator.md")).unwrap_or_default();
+        let page =
+            std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/operator.md")).unwrap_or_default();
         let mut command = Cli::command();
         let run = command.find_subcommand_mut("run");
-        let arguments: Vec<_> = run.into_iter().flat_map(|run| run.get_arguments().cloned().collect::<Vec<_>>()).collect();
+        let arguments: Vec<_> =
+            run.into_iter().flat_map(|run| run.get_arguments().cloned().collect::<Vec<_>>()).collect();
         assert!(arguments.len() > 5);
         for argument in arguments.iter().filter(|argument| argument.get_id() != "help") {
             let flag = format!("`--{}`", argument.get_long().unwrap_or_default());

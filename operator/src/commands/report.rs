@@ -1,8 +1,8 @@
 //! `report`: what somebody who helps needs to see, in one JSON document: versions, resources, children, pods, events.
 //! Secrets are there by name and the names of their keys; their data, and what else may hold a secret, is left out.
 
-use kube::api::{Api, ApiResource, DynamicObject, ListParams};
 use kube::Client;
+use kube::api::{Api, ApiResource, DynamicObject, ListParams};
 use serde_json::{Value, json};
 
 use crate::api::ThreatRelay;
@@ -35,7 +35,9 @@ pub(super) async fn collect(namespace: Option<&str>) -> Result<Value, ReportErro
     });
     let relay = kinds::of::<ThreatRelay>();
     report["threatrelays"] = list(&client, namespace, &relay, &ListParams::default()).await;
-    for kind in kinds::always().into_iter().chain(kinds::optional()).chain([kinds::of::<k8s_openapi::api::core::v1::Pod>()]) {
+    for kind in
+        kinds::always().into_iter().chain(kinds::optional()).chain([kinds::of::<k8s_openapi::api::core::v1::Pod>()])
+    {
         report[&kind.plural] = list(&client, namespace, &kind, &ListParams::default().labels(&ours)).await;
     }
     let events = kinds::of::<k8s_openapi::api::events::v1::Event>();
@@ -50,7 +52,9 @@ async fn list(client: &Client, namespace: Option<&str>, kind: &ApiResource, para
         None => Api::all_with(client.clone(), kind),
     };
     match call(format!("list {}", kind.plural), api.list(params)).await {
-        Ok(list) => list.items.iter().map(|object| redacted(serde_json::to_value(object).unwrap_or_default())).collect(),
+        Ok(list) => {
+            list.items.iter().map(|object| redacted(serde_json::to_value(object).unwrap_or_default())).collect()
+        }
         Err(error) => json!({"error": error.to_string()}),
     }
 }

@@ -63,7 +63,8 @@ mod tests {
 
     #[test]
     fn pauses_double_up_to_five_minutes() {
-        for (failures, seconds) in [(1, 1), (2, 2), (3, 4), (8, 128), (9, 256), (10, 300), (40, 300), (u32::MAX, 300)] {
+        for (failures, seconds) in [(1, 1), (2, 2), (3, 4), (8, 128), (9, 256), (10, 300), (40, 300), (u32::MAX, 300)]
+        {
             assert_eq!(pause(failures), Duration::from_secs(seconds), "{failures}");
         }
     }

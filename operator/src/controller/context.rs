@@ -9,10 +9,11 @@ use kube::runtime::events::Recorder;
 use tokio::sync::watch;
 
 use super::backoff::Backoff;
-use crate::discovery::Offered;
 use crate::metrics::Metrics;
+use crate::observed::OptionalApis;
 use crate::probe::Probes;
 use crate::settings::Settings;
+use crate::validate::Policy;
 
 /// What all reconciles share.
 pub struct Context {
@@ -20,6 +21,8 @@ pub struct Context {
     pub client: Client,
     /// The settings.
     pub settings: Settings,
+    /// What the administrator decided for all relays.
+    pub policy: Policy,
     /// What is counted.
     pub metrics: Metrics,
     /// What relays say of OTX.
@@ -27,7 +30,7 @@ pub struct Context {
     /// Where events are told.
     pub recorder: Recorder,
     /// The optional APIs that the server offers.
-    pub offered: watch::Receiver<Offered>,
+    pub offered: watch::Receiver<OptionalApis>,
     /// When what failed is tried again.
     pub backoff: Backoff,
     /// What the metrics say of each object.

@@ -14,15 +14,13 @@ use crate::api::ThreatRelay;
 use crate::api::conditions::{READY, Reason};
 use crate::api::v1alpha1::ThreatRelayStatus;
 use crate::apply::Applied;
-use crate::apply::write::{ChildError, Children, is_controlled_by};
+use crate::apply::write::ChildError;
 use crate::client::CallError;
 use crate::probe::Look;
 use crate::status::{Facts, Obstacle, Outcome, Resolved, Route, Workload};
-use crate::validate::Refused;
-use crate::{kinds, observe};
-
-/// The relay's admin port.
-const ADMIN_PORT: u16 = 9091;
+use crate::validate::ownership::is_owned;
+use crate::validate::{About, Finding, Owner, Refused, Validated};
+use crate::{build, observe, validate};
 
 /// What is known so far.
 pub(super) struct Gathered<'a> {
@@ -30,7 +28,11 @@ pub(super) struct Gathered<'a> {
     outcome: Outcome,
     references: Resolved,
     applied: Applied,
+    deployment: Option<Deployment>,
     workload: Option<Workload>,
+    findings: Vec<Finding>,
+    version: Option<String>,
+    keys: usize,
     look: Option<Look>,
     /// What the status is to tell before the reconcile counts as failed.
     failure: Option<CallError>,
@@ -38,13 +40,17 @@ pub(super) struct Gathered<'a> {
 }
 
 impl<'a> Gathered<'a> {
-    pub(super) fn new(relay: &'a ThreatRelay) -> Self {
+    pub(super) fn new(relay: &'a ThreatRelay, deployment: Option<&Deployment>) -> Self {
         Self {
             relay,
             outcome: Outcome::Applied,
             references: if observe::references(relay).is_empty() { Resolved::NotRequested } else { Resolved::Yes },
             applied: Applied::default(),
+            deployment: deployment.filter(|live| is_owned(*live, &relay.uid().unwrap_or_default())).cloned(),
             workload: None,
+            findings: Vec::new(),
+            version: None,
+            keys: validate::references(&relay.spec).len(),
             look: None,
             failure: None,
             is_applied: false,
@@ -65,14 +71,29 @@ impl<'a> Gathered<'a> {
         self.outcome = Outcome::Hindered(Obstacle { reason, message, needs_somebody: true });
     }
 
-    pub(super) fn applied(&mut self, applied: Applied) {
+    pub(super) fn applied(&mut self, mut applied: Applied, validated: Validated) {
         self.is_applied = true;
+        if let Some(live) = applied.deployment.take() {
+            self.deployment = serde_json::from_value(live).ok();
+        }
+        self.keys = validated.keys.count(&validated.spec);
+        self.version = Some(version(&validated.image.reference).to_owned());
+        for Finding { about, reason, message } in &validated.findings {
+            match about {
+                About::Credentials => {
+                    self.references = Resolved::No(*reason, message.clone());
+                    let obstacle = Obstacle { reason: *reason, message: message.clone(), needs_somebody: true };
+                    self.outcome = Outcome::Hindered(obstacle);
+                }
+                About::Monitoring if self.outcome == Outcome::Applied => {
+                    self.outcome = Outcome::AppliedWithout(*reason, message.clone());
+                }
+                About::Monitoring | About::Route => {}
+            }
+        }
+        self.findings = validated.findings;
         if let Some(error) = applied.hindered.first() {
             self.hindered(error);
-        } else if applied.missing.contains(&kinds::service_monitor()) {
-            let message = "the relay serves; spec.monitoring.serviceMonitor has no effect, because the cluster has no \
-                           ServiceMonitor type. Install the Prometheus operator's CRDs or remove the section";
-            self.outcome = Outcome::AppliedWithout(Reason::ServiceMonitorCrdMissing, message.to_owned());
         }
         self.applied = applied;
     }
@@ -86,7 +107,9 @@ impl<'a> Gathered<'a> {
             }
             ChildError::Refused { .. } => (Reason::AdmissionDenied, true),
             ChildError::NamespaceEnds => (Reason::Terminating, false),
-            ChildError::Ending { .. } | ChildError::Raced { .. } | ChildError::Call(_) => (Reason::Progressing, false),
+            ChildError::Ending { .. } | ChildError::Raced { .. } | ChildError::Call(_) => {
+                (Reason::Progressing, false)
+            }
         };
         self.outcome = Outcome::Hindered(Obstacle { reason, message, needs_somebody });
     }
@@ -105,22 +128,13 @@ impl<'a> Gathered<'a> {
     }
 
     /// Reads how the pods are, of the Deployment as it was applied or, where nothing was, as it is.
-    pub(super) async fn look_at_pods(&mut self, context: &Context, children: &Children<'_>) -> Result<(), Error> {
-        let owner = children.owner;
-        let live = match self.applied.deployment.take() {
-            Some(deployment) => Some(deployment),
-            None if self.failure.is_some() => None,
-            None => {
-                let found = children.read(&kinds::of::<Deployment>(), &owner.name).await?;
-                found.filter(|found| is_controlled_by(found, &owner.uid))
-            }
-        };
-        let deployment: Option<Deployment> = live.and_then(|live| serde_json::from_value(live).ok());
+    pub(super) async fn look_at_pods(&mut self, context: &Context, owner: &Owner) -> Result<(), Error> {
         let mut target = None;
-        if let Some(deployment) = &deployment {
+        if let Some(deployment) = &self.deployment {
             let pods = observe::pods(&context.client, &owner.namespace, &self.selector()).await?;
             self.workload = Some(Workload::of(deployment, &pods, self.wanted(deployment)));
-            target = pods.iter().find_map(ready_address).map(|address| (address, ADMIN_PORT));
+            let port = u16::try_from(build::ADMIN_PORT).unwrap_or_default();
+            target = pods.iter().find_map(ready_address).map(|address| (address, port));
         }
         self.look = context.probes.keep(&owner.uid, &owner.namespace, &owner.name, target).await;
         Ok(())
@@ -136,12 +150,12 @@ impl<'a> Gathered<'a> {
     }
 
     fn selector(&self) -> String {
-        format!("app.kubernetes.io/name=threatrelay,app.kubernetes.io/instance={}", self.relay.name_any())
+        let labels = build::selector(&self.relay.name_any());
+        let pairs: Vec<_> = labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        pairs.join(",")
     }
 
     pub(super) fn facts<'b>(&self, before: &'b ThreatRelayStatus) -> Facts<'b> {
-        let keys = self.relay.spec.credentials.as_ref();
-        let keys = keys.map_or(0, |keys| keys.named.len() + usize::from(keys.default.is_some()));
         Facts {
             generation: self.relay.metadata.generation,
             before,
@@ -150,32 +164,17 @@ impl<'a> Gathered<'a> {
             workload: self.workload.clone(),
             route: self.route(),
             look: self.look.clone(),
-            url: self.url(),
+            url: build::url(&self.relay.spec),
             selector: self.selector(),
-            version: before.version.clone(),
-            keys: i32::try_from(keys).unwrap_or(i32::MAX),
+            version: self.version.clone().or_else(|| before.version.clone()),
+            keys: i32::try_from(self.keys).unwrap_or(i32::MAX),
         }
-    }
-
-    fn url(&self) -> Option<String> {
-        let spec = &self.relay.spec;
-        let ingress = spec.ingress.as_ref().map(|ingress| {
-            let scheme = if ingress.tls.enabled { "https" } else { "http" };
-            format!("{scheme}://{}", ingress.host)
-        });
-        let gateway = || Some(format!("https://{}", spec.gateway.as_ref()?.hostnames.first()?));
-        let inside = || {
-            let namespace = self.relay.metadata.namespace.as_deref().unwrap_or_default();
-            format!("http://{}.{namespace}.svc", self.relay.name_any())
-        };
-        ingress.or_else(gateway).or_else(|| Some(inside()))
     }
 
     fn route(&self) -> Route {
         let spec = &self.relay.spec;
-        if self.applied.missing.contains(&kinds::http_route()) {
-            let message = "spec.gateway has no effect: the cluster has no Gateway API. Install its CRDs, or use spec.ingress";
-            return Route::Refused(Reason::GatewayApiNotInstalled, message.to_owned());
+        if let Some(finding) = self.findings.iter().find(|finding| finding.about == About::Route) {
+            return Route::Refused(finding.reason, finding.message.clone());
         }
         if spec.ingress.is_none() && spec.gateway.is_none() {
             return Route::NotRequested;
@@ -223,6 +222,13 @@ fn is_about_references(reason: Reason) -> bool {
     )
 }
 
+/// The version that an image's reference tells: its tag, else its digest.
+fn version(reference: &str) -> &str {
+    let (named, digest) = reference.split_once('@').unwrap_or((reference, ""));
+    let last = named.rsplit('/').next().unwrap_or_default();
+    last.split_once(':').map_or(digest, |(_, tag)| tag)
+}
+
 /// Where a ready pod is.
 fn ready_address(pod: &Pod) -> Option<IpAddr> {
     let status = pod.status.as_ref()?;
@@ -267,4 +273,36 @@ fn of_http_route(route: &Value) -> Route {
         return Route::Waiting("no Gateway has said anything about the HTTPRoute yet".to_owned());
     }
     Route::Accepted(format!("taken by Gateway {}", accepted.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_version_is_the_tag_or_else_the_digest() {
+        for (reference, expected) in [
+            ("registry.example:5000/a/relay:1.2.3", "1.2.3"),
+            ("registry.example:5000/a/relay:1.2.3@sha256:00", "1.2.3"),
+            ("registry.example:5000/a/relay@sha256:00", "sha256:00"),
+            ("relay", ""),
+        ] {
+            assert_eq!(version(reference), expected);
+        }
+    }
+
+    #[test]
+    fn a_route_is_what_its_gateways_say() {
+        let route = |conditions: Value| json!({"status": {"parents": [{"parentRef": {"name": "g"}, "conditions": conditions}]}});
+        let condition =
+            |type_: &str, status: &str| json!({"type": type_, "status": status, "reason": "R", "message": "m"});
+        assert!(matches!(of_http_route(&json!({})), Route::Waiting(_)));
+        assert!(matches!(of_http_route(&route(json!([condition("Accepted", "True")]))), Route::Accepted(_)));
+        for refused in ["Accepted", "ResolvedRefs"] {
+            let seen = of_http_route(&route(json!([condition("Accepted", "True"), condition(refused, "False")])));
+            assert!(matches!(seen, Route::Refused(Reason::RouteNotAccepted, _)), "{seen:?}");
+        }
+    }
 }

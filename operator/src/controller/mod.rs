@@ -24,11 +24,12 @@ use self::context::Context;
 use self::facts::Gathered;
 use crate::api::v1alpha1::{ThreatRelay, ThreatRelayStatus};
 use crate::apply::apply;
-use crate::apply::write::{ChildError, Children, Owner};
+use crate::apply::write::{ChildError, Children};
 use crate::client::{CallError, MANAGER, call};
 use crate::metrics::Outcome;
 use crate::status::{self, compute, differs};
 use crate::triggers::{Guarded, Scope};
+use crate::validate::Owner;
 use crate::{build, events, observe, validate};
 
 /// Reconciles at once.
@@ -74,9 +75,8 @@ pub async fn run(scope: Scope, context: Arc<Context>, stop: CancellationToken) {
     let gone = move |meta: &kube::api::ObjectMeta| forgetting.forget(meta.uid.as_deref().unwrap_or_default());
     let triggers = scope.watch(gone, &stop);
     let looked = context.probes.changes().map(|(namespace, name)| ObjectRef::new(&name).within(&namespace));
-    let config = controller::Config::default()
-        .concurrency(u16::try_from(CONCURRENCY).unwrap_or(u16::MAX))
-        .debounce(DEBOUNCE);
+    let config =
+        controller::Config::default().concurrency(u16::try_from(CONCURRENCY).unwrap_or(u16::MAX)).debounce(DEBOUNCE);
     Controller::for_stream(triggers.resources, triggers.store)
         .with_config(config)
         .reconcile_on(triggers.others)
@@ -153,28 +153,26 @@ async fn attempt(context: &Context, namespace: &str, name: &str) -> Result<Done,
             return unreadable(context, namespace, &invalid).await;
         }
     };
-    let owner = Owner { namespace: namespace.to_owned(), name: name.to_owned(), uid: relay.uid().unwrap_or_default() };
-    let observed = observe::observe(&context.client, &relay, context.settings.read_secrets).await?;
-    let offered = *context.offered.borrow();
+    let owner =
+        Owner { namespace: namespace.to_owned(), name: name.to_owned(), uid: relay.uid().unwrap_or_default() };
+    let apis = *context.offered.borrow();
+    let observed = observe::observe(&context.client, &relay, apis, context.settings.read_secrets).await?;
     let children = Children::new(&context.client, &context.metrics, &owner);
-    let mut gathered = Gathered::new(&relay);
+    let mut gathered = Gathered::new(&relay, observed.children.deployment.as_ref());
     if relay.spec.suspend {
         gathered.suspended();
     } else {
-        match validate::validate(&relay, &observed, &context.settings) {
+        match validate::validate(&relay, &observed, &context.policy) {
             Err(refused) => gathered.refused(refused),
-            Ok(validated) => {
-                let objects = build::build(&validated);
-                match apply(&children, name, objects, offered).await {
-                    Ok(applied) => gathered.applied(applied),
-                    Err(ChildError::NamespaceEnds) => return Ok(Done::Gone),
-                    Err(ChildError::Call(error)) => gathered.failed(error),
-                    Err(other) => gathered.hindered(&other),
-                }
-            }
+            Ok(validated) => match apply(&children, build::build(&validated), observed.children.clone()).await {
+                Ok(applied) => gathered.applied(applied, validated),
+                Err(ChildError::NamespaceEnds) => return Ok(Done::Gone),
+                Err(ChildError::Call(error)) => gathered.failed(error),
+                Err(other) => gathered.hindered(&other),
+            },
         }
     }
-    gathered.look_at_pods(context, &children).await?;
+    gathered.look_at_pods(context, &owner).await?;
     let before = relay.status.clone().unwrap_or_default();
     let status = compute(&gathered.facts(&before), Timestamp::now());
     write_status(context, &relay, &before, &status).await?;

@@ -106,12 +106,14 @@ impl Probes {
 
     /// Namespace and name of relays that now say something else, from now on.
     pub fn changes(&self) -> impl Stream<Item = (String, String)> + Send + use<> {
-        stream::unfold(self.changed.subscribe(), async |mut changes| loop {
-            match changes.recv().await {
-                Ok(change) => return Some((change, changes)),
-                // Those that were missed are seen at their next turn.
-                Err(RecvError::Lagged(_)) => {}
-                Err(RecvError::Closed) => return None,
+        stream::unfold(self.changed.subscribe(), async |mut changes| {
+            loop {
+                match changes.recv().await {
+                    Ok(change) => return Some((change, changes)),
+                    // Those that were missed are seen at their next turn.
+                    Err(RecvError::Lagged(_)) => {}
+                    Err(RecvError::Closed) => return None,
+                }
             }
         })
     }
@@ -162,7 +164,9 @@ async fn ask(http: &reqwest::Client, (address, port): (IpAddr, u16)) -> Look {
     };
     let verdict = match timeout(ANSWER, answer).await {
         Ok(Ok(body)) => Verdict::of(&body),
-        Ok(Err(error)) => Verdict::Unknown(format!("the pod at {address} could not be asked: {}", error.without_url())),
+        Ok(Err(error)) => {
+            Verdict::Unknown(format!("the pod at {address} could not be asked: {}", error.without_url()))
+        }
         Err(_) => Verdict::Unknown(format!("the pod at {address} did not answer within {ANSWER:?}")),
     };
     Look { verdict, at: Timestamp::now() }

@@ -48,9 +48,7 @@ impl Verdict {
             return Self::Unauthorized(unauthorized);
         }
         let limited = with(&["rate_limited", "budget_spent"]);
-        if let Some((_, failed)) =
-            keys.iter().find(|(name, key)| key.result != "ok" && !limited.contains(*name))
-        {
+        if let Some((_, failed)) = keys.iter().find(|(name, key)| key.result != "ok" && !limited.contains(*name)) {
             return Self::Unreachable(failed.message.clone());
         }
         if limited.is_empty() { Self::Reachable(keys.len()) } else { Self::RateLimited(limited) }

@@ -149,7 +149,11 @@ fn ready(facts: &Facts<'_>) -> Verdicts {
     }
     let Workload { ready, wanted, .. } = workload;
     if !workload.is_complete {
-        return (Truth::False, Reason::Progressing, format!("pods are being replaced or started: {ready} of {wanted} ready"));
+        return (
+            Truth::False,
+            Reason::Progressing,
+            format!("pods are being replaced or started: {ready} of {wanted} ready"),
+        );
     }
     if let Route::Refused(reason, message) = &facts.route {
         return (Truth::False, *reason, message.clone());
@@ -226,10 +230,8 @@ fn upstream(facts: &Facts<'_>) -> Verdicts {
             (Truth::False, Reason::OtxUnauthorized, message)
         }
         Some(Verdict::RateLimited(keys)) => {
-            let message = format!(
-                "OTX throttles the key in slot {}. Wait, or spread the load over more keys",
-                names(keys)
-            );
+            let message =
+                format!("OTX throttles the key in slot {}. Wait, or spread the load over more keys", names(keys));
             (Truth::False, Reason::OtxRateLimited, message)
         }
         Some(Verdict::Unreachable(why)) => {
@@ -256,9 +258,7 @@ pub fn unreadable(before: &[Condition], generation: Option<i64>, error: &str, no
 #[must_use]
 pub fn differs(before: &ThreatRelayStatus, after: &ThreatRelayStatus) -> bool {
     let is_newer = match (&before.last_check, &after.last_check) {
-        (Some(Time(before)), Some(Time(after))) => {
-            after.duration_since(*before).unsigned_abs() >= LOOKS
-        }
+        (Some(Time(before)), Some(Time(after))) => after.duration_since(*before).unsigned_abs() >= LOOKS,
         (before, after) => before != after,
     };
     is_newer || timeless(before) != timeless(after)

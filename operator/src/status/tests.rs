@@ -70,23 +70,63 @@ fn ready_names_what_is_in_the_way_and_stalled_whether_somebody_must_act() {
         compute(&facts, at(1))
     };
     type Change<'a> = &'a dyn Fn(&mut Facts<'_>);
-    let hindered = |reason, needs| move |facts: &mut Facts<'_>| facts.outcome = Outcome::Hindered(obstacle(reason, needs));
-    let stuck = |reason, needs| move |facts: &mut Facts<'_>| {
-        facts.workload = Some(Workload { is_complete: false, obstacle: Some(obstacle(reason, needs)), ..workload() });
+    let hindered =
+        |reason, needs| move |facts: &mut Facts<'_>| facts.outcome = Outcome::Hindered(obstacle(reason, needs));
+    let stuck = |reason, needs| {
+        move |facts: &mut Facts<'_>| {
+            facts.workload =
+                Some(Workload { is_complete: false, obstacle: Some(obstacle(reason, needs)), ..workload() });
+        }
     };
     let cases: Vec<(&str, Change<'_>, &str, Reason, bool)> = vec![
         ("a missing Secret", &hindered(Reason::SecretNotFound, true), "False", Reason::SecretNotFound, true),
         ("a foreign object", &hindered(Reason::OwnershipConflict, true), "False", Reason::OwnershipConflict, true),
         ("an object on its way out", &hindered(Reason::Progressing, false), "False", Reason::Progressing, false),
         ("suspended", &|facts| facts.outcome = Outcome::Suspended, "Unknown", Reason::Paused, false),
-        ("a rollout", &|facts| facts.workload = Some(Workload { is_complete: false, ..workload() }), "False", Reason::Progressing, false),
+        (
+            "a rollout",
+            &|facts| facts.workload = Some(Workload { is_complete: false, ..workload() }),
+            "False",
+            Reason::Progressing,
+            false,
+        ),
         ("refused settings", &stuck(Reason::SettingsRefused, true), "False", Reason::SettingsRefused, true),
         ("no image", &stuck(Reason::ImagePullFailed, false), "False", Reason::ImagePullFailed, false),
-        ("no Gateway API", &|facts| facts.route = Route::Refused(Reason::GatewayApiNotInstalled, String::new()), "False", Reason::GatewayApiNotInstalled, false),
-        ("a route that nobody has taken up", &|facts| facts.route = Route::Waiting(String::new()), "True", Reason::Reconciled, false),
-        ("no ServiceMonitor", &|facts| facts.outcome = Outcome::AppliedWithout(Reason::ServiceMonitorCrdMissing, String::new()), "True", Reason::ServiceMonitorCrdMissing, false),
-        ("a revoked key", &|facts| facts.look = look(Verdict::Unauthorized(vec!["team-a".to_owned()])), "False", Reason::OtxUnauthorized, false),
-        ("OTX is down", &|facts| facts.look = look(Verdict::Unreachable("x".to_owned())), "True", Reason::Reconciled, false),
+        (
+            "no Gateway API",
+            &|facts| facts.route = Route::Refused(Reason::GatewayApiNotInstalled, String::new()),
+            "False",
+            Reason::GatewayApiNotInstalled,
+            false,
+        ),
+        (
+            "a route that nobody has taken up",
+            &|facts| facts.route = Route::Waiting(String::new()),
+            "True",
+            Reason::Reconciled,
+            false,
+        ),
+        (
+            "no ServiceMonitor",
+            &|facts| facts.outcome = Outcome::AppliedWithout(Reason::ServiceMonitorCrdMissing, String::new()),
+            "True",
+            Reason::ServiceMonitorCrdMissing,
+            false,
+        ),
+        (
+            "a revoked key",
+            &|facts| facts.look = look(Verdict::Unauthorized(vec!["team-a".to_owned()])),
+            "False",
+            Reason::OtxUnauthorized,
+            false,
+        ),
+        (
+            "OTX is down",
+            &|facts| facts.look = look(Verdict::Unreachable("x".to_owned())),
+            "True",
+            Reason::Reconciled,
+            false,
+        ),
         ("not looked at", &|facts| facts.look = None, "True", Reason::Reconciled, false),
     ];
     for (case, change, truth, reason, is_stalled) in cases {

@@ -100,13 +100,17 @@ fn of_pod(pod: &Pod) -> Option<Obstacle> {
     let name = pod.metadata.name.as_deref().unwrap_or_default();
     let status = pod.status.as_ref()?;
     let unschedulable = status.conditions.iter().flatten().find(|condition| {
-        condition.type_ == "PodScheduled" && condition.status == "False" && condition.reason.as_deref() == Some("Unschedulable")
+        condition.type_ == "PodScheduled"
+            && condition.status == "False"
+            && condition.reason.as_deref() == Some("Unschedulable")
     });
     if let Some(condition) = unschedulable {
         let message = condition.message.as_deref().unwrap_or_default();
         return Some(Obstacle {
             reason: Reason::Unschedulable,
-            message: format!("no node takes pod {name}: {message} Look at spec.scheduling, spec.resources and the nodes."),
+            message: format!(
+                "no node takes pod {name}: {message} Look at spec.scheduling, spec.resources and the nodes."
+            ),
             needs_somebody: false,
         });
     }
@@ -128,7 +132,9 @@ fn of_container(pod: &str, container: &ContainerStatus) -> Option<Obstacle> {
             let said = waiting.and_then(|waiting| waiting.message.as_deref()).unwrap_or(why);
             Some(Obstacle {
                 reason: Reason::ImagePullFailed,
-                message: format!("pod {pod} cannot get its image: {said}. Look at spec.image and the registry's credentials."),
+                message: format!(
+                    "pod {pod} cannot get its image: {said}. Look at spec.image and the registry's credentials."
+                ),
                 needs_somebody: false,
             })
         }
@@ -247,11 +253,23 @@ mod tests {
         let refused = r#"{"level":"ERROR","message":"auth.audiences is required"}"#;
         for (state, last, reason, words, needs_somebody) in [
             (waiting("ImagePullBackOff", "no such tag"), json!({}), Reason::ImagePullFailed, "no such tag", false),
-            (waiting("CrashLoopBackOff", ""), ended(78, refused), Reason::SettingsRefused, "auth.audiences is required", true),
+            (
+                waiting("CrashLoopBackOff", ""),
+                ended(78, refused),
+                Reason::SettingsRefused,
+                "auth.audiences is required",
+                true,
+            ),
             (ended(78, "plain words\n"), json!({}), Reason::SettingsRefused, "plain words", true),
             (waiting("CrashLoopBackOff", ""), ended(101, "one\ntwo"), Reason::CrashLooping, "code 101: two", false),
             (waiting("CrashLoopBackOff", ""), ended(137, ""), Reason::CrashLooping, "no message", false),
-            (waiting("CreateContainerConfigError", "secret \"x\" not found"), json!({}), Reason::DeploymentUnavailable, "secret \"x\"", false),
+            (
+                waiting("CreateContainerConfigError", "secret \"x\" not found"),
+                json!({}),
+                Reason::DeploymentUnavailable,
+                "secret \"x\"",
+                false,
+            ),
         ] {
             let pods = [pod(&container(&state, &last))];
             let status = json!({"observedGeneration": 3, "replicas": 1, "updatedReplicas": 1});

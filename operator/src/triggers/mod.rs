@@ -25,9 +25,10 @@ use self::watch::watch;
 use crate::admin::Readiness;
 use crate::api::ThreatRelay;
 use crate::client::MANAGER;
-use crate::discovery::Offered;
+use crate::discovery;
 use crate::kinds;
 use crate::observe::references;
+use crate::observed::OptionalApis;
 
 /// A `ThreatRelay`, or why it cannot be read: one bad object must not stop the watch of all.
 pub type Guarded = DeserializeGuard<ThreatRelay>;
@@ -47,7 +48,7 @@ pub struct Scope {
     /// What is still to be synced is told here.
     pub readiness: Readiness,
     /// The optional APIs that the server offers.
-    pub offered: value::Receiver<Offered>,
+    pub offered: value::Receiver<OptionalApis>,
 }
 
 /// The watches of a scope. Dropping it ends those of children.
@@ -111,7 +112,8 @@ impl Scope {
         let mut watches = JoinSet::new();
         for kind in kinds::always() {
             // These may be referred to, so those of others are watched as well.
-            let labels = if is_kind::<Secret>(&kind) || is_kind::<ConfigMap>(&kind) { None } else { Some(labels.clone()) };
+            let labels =
+                if is_kind::<Secret>(&kind) || is_kind::<ConfigMap>(&kind) { None } else { Some(labels.clone()) };
             if !is_kind::<Secret>(&kind) || self.secrets {
                 watches.spawn(self.clone().children(kind, labels, report.clone()));
             }
@@ -127,14 +129,14 @@ impl Scope {
     async fn optional_children(mut self, kind: ApiResource, labels: String, report: Report) {
         let mut offered = self.offered.clone();
         loop {
-            if offered.wait_for(|offered| offered.has(&kind)).await.is_err() {
+            if offered.wait_for(|offered| discovery::has(*offered, &kind)).await.is_err() {
                 return;
             }
             self.readiness = Readiness::default();
             let watching = self.clone().children(kind.clone(), Some(labels.clone()), report.clone());
             tokio::select! {
                 () = watching => return,
-                _ = offered.wait_for(|offered| !offered.has(&kind)) => {}
+                _ = offered.wait_for(|offered| !discovery::has(*offered, &kind)) => {}
             }
         }
     }
@@ -203,11 +205,21 @@ struct Report {
 impl Report {
     /// # Errors
     /// When the controller is gone.
-    async fn tell(&self, kind: &ApiResource, concern: &Concern) -> Result<(), mpsc::error::SendError<ObjectRef<Guarded>>> {
+    async fn tell(
+        &self,
+        kind: &ApiResource,
+        concern: &Concern,
+    ) -> Result<(), mpsc::error::SendError<ObjectRef<Guarded>>> {
         let owner = concern.owner.iter().map(|name| ObjectRef::new(name).within(&concern.namespace));
         let mut concerned: Vec<_> = owner.collect();
         if is_kind::<Secret>(kind) || is_kind::<ConfigMap>(kind) {
-            concerned.extend(self.store.state().iter().filter(|resource| refers(resource, kind, concern)).map(|resource| ObjectRef::from_obj(&**resource)));
+            concerned.extend(
+                self.store
+                    .state()
+                    .iter()
+                    .filter(|resource| refers(resource, kind, concern))
+                    .map(|resource| ObjectRef::from_obj(&**resource)),
+            );
         }
         for resource in concerned {
             self.sender.send(resource).await?;
@@ -226,7 +238,9 @@ fn refers(resource: &Arc<Guarded>, kind: &ApiResource, concern: &Concern) -> boo
 fn concern(meta: &ObjectMeta) -> Option<Concern> {
     let owners = meta.owner_references.iter().flatten();
     let owner = owners.into_iter().find(|owner| {
-        owner.controller == Some(true) && owner.kind == ThreatRelay::kind(&()) && owner.api_version == ThreatRelay::api_version(&())
+        owner.controller == Some(true)
+            && owner.kind == ThreatRelay::kind(&())
+            && owner.api_version == ThreatRelay::api_version(&())
     });
     let label = |name: &str| meta.labels.as_ref().and_then(|labels| labels.get(name)).cloned();
     let is_labelled = label("app.kubernetes.io/managed-by").as_deref() == Some(MANAGER);

@@ -20,7 +20,10 @@ const LIST: Duration = Duration::from_mins(1);
 type Events<K> = Pin<Box<dyn Stream<Item = Result<Event<K>, watcher::Error>> + Send>>;
 
 /// Watches the objects of `api` with these labels, forever.
-pub fn watch<K>(api: Api<K>, labels: Option<&str>) -> impl Stream<Item = Result<Event<K>, watcher::Error>> + Send + use<K>
+pub fn watch<K>(
+    api: Api<K>,
+    labels: Option<&str>,
+) -> impl Stream<Item = Result<Event<K>, watcher::Error>> + Send + use<K>
 where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {
