@@ -305,7 +305,7 @@ mod tests {
         ] {
             let mut desired = json!({"spec": {"template": {}}});
             keep_replicas(&mut desired, live.as_ref(), 2);
-            assert_eq!(desired["spec"]["replicas"], expected, "{case}");
+            assert_eq!(desired["spec"].get("replicas"), Some(&expected).filter(|value| !value.is_null()), "{case}");
         }
     }
 
