@@ -80,7 +80,7 @@ async fn a_leader_that_was_paused_ends_instead_of_writing_beside_the_new_one() {
     second.logs("\"leading\"", LONG).await;
     first.signal("CONT").await;
     assert_eq!(first.ended(LONG).await, Some(1));
-    let lease =
-        plane.api().get(&format!("/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases/threatrelay-operator"));
-    assert_eq!(lease.await.unwrap()["spec"]["leaseTransitions"], json!(1));
+    let lease = format!("/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases/threatrelay-operator");
+    let lease = plane.api().get(&lease).await;
+    assert_eq!(lease.unwrap()["spec"]["leaseTransitions"], json!(1));
 }
