@@ -66,7 +66,8 @@ fn ready_names_what_is_in_the_way_and_stalled_whether_somebody_must_act() {
     let before = ThreatRelayStatus::default();
     let fine = || facts(&before);
     let hindered = |reason, needs| Facts { outcome: Outcome::Hindered(obstacle(reason, needs)), ..fine() };
-    let stuck = |obstacle| Facts { workload: Some(Workload { is_complete: false, obstacle, ..workload() }), ..fine() };
+    let stuck =
+        |obstacle| Facts { workload: Some(Workload { is_complete: false, obstacle, ..workload() }), ..fine() };
     let without = Outcome::AppliedWithout(Reason::ServiceMonitorCrdMissing, String::new());
     let no_gateway = Route::Refused(Reason::GatewayApiNotInstalled, String::new());
     let refused = || look(Verdict::Unauthorized(vec!["team-a".to_owned()]));
@@ -77,7 +78,13 @@ fn ready_names_what_is_in_the_way_and_stalled_whether_somebody_must_act() {
         ("an object on its way out", hindered(Reason::Progressing, false), "False", Reason::Progressing, false),
         ("suspended", Facts { outcome: Outcome::Suspended, ..fine() }, "Unknown", Reason::Paused, false),
         ("a rollout", stuck(None), "False", Reason::Progressing, false),
-        ("bad settings", stuck(Some(obstacle(Reason::SettingsRefused, true))), "False", Reason::SettingsRefused, true),
+        (
+            "bad settings",
+            stuck(Some(obstacle(Reason::SettingsRefused, true))),
+            "False",
+            Reason::SettingsRefused,
+            true,
+        ),
         ("no image", stuck(Some(obstacle(Reason::ImagePullFailed, false))), "False", Reason::ImagePullFailed, false),
         ("no Gateway", Facts { route: no_gateway, ..fine() }, "False", Reason::GatewayApiNotInstalled, false),
         ("no answer", Facts { route: Route::Waiting(String::new()), ..fine() }, "True", Reason::Reconciled, false),
