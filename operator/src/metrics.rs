@@ -107,18 +107,18 @@ impl Metrics {
             <(Family<_, _>, Family<_, _>, Family<_, _>, Family<_, _>)>::default();
         let writes = Family::default();
         let name = |suffix: &str| format!("controller_runtime_{suffix}");
-        registry.register(&name("reconcile"), "Reconciles by result", reconciles.clone());
-        registry.register(&name("reconcile_errors"), "Reconciles that failed", errors.clone());
+        registry.register(name("reconcile"), "Reconciles by result", reconciles.clone());
+        registry.register(name("reconcile_errors"), "Reconciles that failed", errors.clone());
         registry.register(
-            &name("terminal_reconcile_errors"),
+            name("terminal_reconcile_errors"),
             "Reconciles that only a change of the resource can help",
             terminal_errors.clone(),
         );
-        registry.register(&name("reconcile_panics"), "Reconciles that panicked", panics.clone());
-        registry.register(&name("reconcile_timeouts"), "Reconciles that took too long", timeouts.clone());
-        registry.register(&name("reconcile_time_seconds"), "Time of a reconcile", time.clone());
-        registry.register(&name("max_concurrent_reconciles"), "Most reconciles at once", concurrent);
-        registry.register(&name("active_workers"), "Reconciles under way", active.clone());
+        registry.register(name("reconcile_panics"), "Reconciles that panicked", panics.clone());
+        registry.register(name("reconcile_timeouts"), "Reconciles that took too long", timeouts.clone());
+        registry.register(name("reconcile_time_seconds"), "Time of a reconcile", time.clone());
+        registry.register(name("max_concurrent_reconciles"), "Most reconciles at once", concurrent);
+        registry.register(name("active_workers"), "Reconciles under way", active.clone());
         registry.register("leader_election_master_status", "Whether this process leads", leading.clone());
         registry.register(
             "threatrelay_status_condition",

@@ -15,7 +15,8 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::admin::{self, Admin, Readiness};
 use crate::client::MANAGER;
-use crate::controller::context::Context;
+use crate::controller::backoff::Backoff;
+use crate::controller::context::{Context, Shown};
 use crate::controller::{self, CONCURRENCY};
 use crate::discovery;
 use crate::leader::{Candidate, Terms};
@@ -118,8 +119,8 @@ fn work(
         metrics,
         probes,
         offered: offered.clone(),
-        backoff: Default::default(),
-        shown: Default::default(),
+        backoff: Backoff::default(),
+        shown: Shown::default(),
     });
     let stop = stop.clone();
     Ok(async move {

@@ -33,7 +33,7 @@ pub struct Settings {
     /// allows all names below, `*` everything.
     #[arg(long, env = "THREATRELAY_OPERATOR_ALLOWED_DESTINATIONS", value_delimiter = ',')]
     pub allowed_destinations: Vec<String>,
-    /// Namespace of the operator's own pods, which NetworkPolicies of relays let in.
+    /// Namespace of the operator's own pods, which network policies of relays let in.
     #[arg(long, env = "THREATRELAY_OPERATOR_POD_NAMESPACE")]
     pub pod_namespace: Option<String>,
     /// Labels of the operator's own pods, as `name=value`, comma-separated.

@@ -100,26 +100,23 @@ fn list(owned: &Map<String, Value>, desired: &[Value], live: &[Value], quantity:
                     };
                     let is_live = |item: &&Value| fields.iter().all(|(name, value)| item.get(name) == Some(value));
                     match (desired.iter().find(is_wanted), live.iter().find(is_live)) {
-                        (Some(Value::Object(desired)), Some(Value::Object(live))) => {
-                            owned.keys().all(|key| {
-                                key == "." || {
-                                    let name = key.strip_prefix("f:").unwrap_or_default();
-                                    desired.contains_key(name) || fields.contains_key(name)
-                                }
-                            }) && {
-                                let mut owned = owned.clone();
-                                owned.retain(|key, _| {
-                                    key.strip_prefix("f:").is_none_or(|name| desired.contains_key(name))
-                                });
-                                object(&owned, desired, live, quantity)
-                            }
-                        }
+                        (Some(desired), Some(live)) => node(&asked(owned, desired, &fields), desired, live, quantity),
                         _ => false,
                     }
                 }
                 _ => false,
             }
         })
+}
+
+/// What an item was applied with, without the fields that only tell it apart and that the server filled in.
+fn asked(owned: &Map<String, Value>, desired: &Value, fields: &Map<String, Value>) -> Map<String, Value> {
+    let mut asked = owned.clone();
+    asked.retain(|key, _| {
+        let name = key.strip_prefix("f:").unwrap_or_default();
+        !fields.contains_key(name) || desired.get(name).is_some()
+    });
+    asked
 }
 
 /// Whether a value that is set as a whole is the wanted one. The server may have filled in defaults within it.
@@ -291,6 +288,20 @@ mod tests {
                 json!({"f:l": items}),
                 json!({"l": [{"name": "a", "x": 1}, {"name": "c"}]}),
                 json!({"l": [{"name": "a", "x": 1}, {"name": "c"}]}),
+                false,
+            ),
+            (
+                "an item set as a whole, with defaults",
+                json!({"f:l": {"k:{\"name\":\"a\"}": {}}}),
+                json!({"l": [{"name": "a", "x": 1}]}),
+                json!({"l": [{"name": "a", "x": 1, "d": 2}]}),
+                true,
+            ),
+            (
+                "an item set as a whole and changed",
+                json!({"f:l": {"k:{\"name\":\"a\"}": {}}}),
+                json!({"l": [{"name": "a", "x": 1}]}),
+                json!({"l": [{"name": "a", "x": 2}]}),
                 false,
             ),
             (

@@ -261,10 +261,8 @@ fn to_value(object: &DynamicObject) -> Value {
 /// server would put 1 in its place: so the live value is applied on, until the autoscaler has written the field itself
 /// and thereby holds it. A Deployment that is new, or at 0 (where an autoscaler rests), starts at `least`.
 pub fn keep_replicas(desired: &mut Value, live: Option<&Value>, least: i64) {
-    // Not null: an apply of null takes the field from whoever holds it, and the API server puts 1 in its place.
-    if let Some(spec) = desired["spec"].as_object_mut() {
-        spec.remove("replicas");
-    }
+    // Taken out, not set to null: an applied null is a field that we hold and that says nothing, so 1.
+    desired["spec"].as_object_mut().map(|spec| spec.remove("replicas"));
     let count = live.and_then(|live| live["spec"]["replicas"].as_i64()).unwrap_or(0);
     let is_held = live.is_some_and(|live| super::agreement::others_hold(live, MANAGER, &["spec", "replicas"]));
     if count == 0 {
@@ -303,9 +301,10 @@ mod tests {
             ("at rest: start at the least", Some(deployment(0, true, false)), json!(2)),
             ("at rest, scaled by hand: start at the least", Some(deployment(0, false, true)), json!(2)),
         ] {
-            let mut desired = json!({"spec": {"template": {}}});
+            let mut desired = json!({"spec": {"template": {}, "replicas": 9}});
             keep_replicas(&mut desired, live.as_ref(), 2);
-            assert_eq!(desired["spec"].get("replicas"), Some(&expected).filter(|value| !value.is_null()), "{case}");
+            let found = desired["spec"].get("replicas").cloned();
+            assert_eq!(found, (!expected.is_null()).then_some(expected), "{case}");
         }
     }
 

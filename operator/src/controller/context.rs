@@ -58,6 +58,14 @@ struct Entry {
     children: Vec<String>,
 }
 
+impl Entry {
+    fn count(&self, change: i64, metrics: &Metrics) {
+        for kind in &self.children {
+            metrics.managed(kind, change);
+        }
+    }
+}
+
 impl Shown {
     /// Shows the conditions of an object, and the kinds of its children where they were looked at.
     pub fn show(
@@ -69,23 +77,24 @@ impl Shown {
     ) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let entry = all.entry(uid.to_owned()).or_default();
-        (namespace.clone_into(&mut entry.namespace), name.clone_into(&mut entry.name));
+        namespace.clone_into(&mut entry.namespace);
+        name.clone_into(&mut entry.name);
         let is_gone = |shown: &&String| conditions.iter().all(|condition| condition.type_ != **shown);
         metrics.hide_conditions(namespace, name, entry.conditions.iter().filter(is_gone).map(String::as_str));
         metrics.show_conditions(namespace, name, conditions.iter().map(|c| (&*c.type_, &*c.status)));
         entry.conditions = conditions.iter().map(|condition| condition.type_.clone()).collect();
         if let Some(children) = children {
-            entry.children.iter().for_each(|kind| metrics.managed(kind, -1));
-            children.iter().for_each(|kind| metrics.managed(kind, 1));
+            entry.count(-1, metrics);
             entry.children = children;
+            entry.count(1, metrics);
         }
     }
 
     fn forget(&self, uid: &str, metrics: &Metrics) {
         let gone = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
-        if let Some(Entry { namespace, name, conditions, children }) = gone {
-            metrics.hide_conditions(&namespace, &name, conditions.iter().map(String::as_str));
-            children.iter().for_each(|kind| metrics.managed(kind, -1));
+        if let Some(entry) = gone {
+            entry.count(-1, metrics);
+            metrics.hide_conditions(&entry.namespace, &entry.name, entry.conditions.iter().map(String::as_str));
         }
     }
 }

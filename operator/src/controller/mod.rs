@@ -99,7 +99,7 @@ async fn reconcile(resource: Arc<Guarded>, context: Arc<Context>) -> Result<Acti
     let (uid, generation) = (meta.uid.clone().unwrap_or_default(), meta.generation.unwrap_or_default());
     let _working = context.metrics.working();
     let begun = Instant::now();
-    let attempt = AssertUnwindSafe(attempt(&context, &namespace, &name)).catch_unwind();
+    let attempt = AssertUnwindSafe(Box::pin(attempt(&context, &namespace, &name))).catch_unwind();
     let result = match tokio::time::timeout(RECONCILE, attempt).await {
         Ok(Ok(result)) => result,
         Ok(Err(panic)) => Err(Error::Panic(text_of(&*panic))),
@@ -156,7 +156,7 @@ async fn attempt(context: &Context, namespace: &str, name: &str) -> Result<Done,
     let owner =
         Owner { namespace: namespace.to_owned(), name: name.to_owned(), uid: relay.uid().unwrap_or_default() };
     let apis = *context.offered.borrow();
-    let observed = observe::observe(&context.client, &relay, apis, context.settings.read_secrets).await?;
+    let observed = Box::pin(observe::observe(&context.client, &relay, apis, context.settings.read_secrets)).await?;
     let children = Children::new(&context.client, &context.metrics, &owner);
     let mut gathered = Gathered::new(&relay, observed.children.deployment.as_ref());
     if relay.spec.suspend {
@@ -164,12 +164,14 @@ async fn attempt(context: &Context, namespace: &str, name: &str) -> Result<Done,
     } else {
         match validate::validate(&relay, &observed, &context.policy) {
             Err(refused) => gathered.refused(refused),
-            Ok(validated) => match apply(&children, build::build(&validated), observed.children.clone()).await {
-                Ok(applied) => gathered.applied(applied, validated),
-                Err(ChildError::NamespaceEnds) => return Ok(Done::Gone),
-                Err(ChildError::Call(error)) => gathered.failed(error),
-                Err(other) => gathered.hindered(&other),
-            },
+            Ok(validated) => {
+                match Box::pin(apply(&children, build::build(&validated), observed.children.clone())).await {
+                    Ok(applied) => gathered.applied(applied, validated),
+                    Err(ChildError::NamespaceEnds) => return Ok(Done::Gone),
+                    Err(ChildError::Call(error)) => gathered.failed(error),
+                    Err(other) => gathered.hindered(&other),
+                }
+            }
         }
     }
     gathered.look_at_pods(context, &owner).await?;

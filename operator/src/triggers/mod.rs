@@ -1,5 +1,5 @@
 //! When a `ThreatRelay` is looked at again: when its spec, labels or annotations change, when a child or a pod of it
-//! changes in any way or goes, when a Secret or ConfigMap that it refers to changes, and when an optional API comes or
+//! changes in any way or goes, when a Secret or `ConfigMap` that it refers to changes, and when an optional API comes or
 //! goes. All but the resources themselves are watched by their metadata only. The one place that uses what kube calls
 //! unstable: streams as inputs of a controller.
 
@@ -14,7 +14,7 @@ use kube::api::{Api, ApiResource, DynamicObject, ObjectMeta, PartialObjectMeta};
 use kube::core::DeserializeGuard;
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::watcher::{self, Event};
-use kube::runtime::{Predicate, WatchStreamExt, predicates};
+use kube::runtime::{Predicate, PredicateConfig, WatchStreamExt, predicates};
 use kube::{Client, Resource};
 use tokio::sync::{mpsc, watch as value};
 use tokio::task::JoinSet;
@@ -93,7 +93,7 @@ impl Scope {
             .inspect(synced)
             .reflect(writer)
             .applied_objects()
-            .predicate_filter(changed, Default::default())
+            .predicate_filter(changed, PredicateConfig::default())
             .take_until(stop.clone().cancelled_owned())
             .boxed();
         let (sender, mut others) = mpsc::channel(WAITING);
@@ -234,7 +234,7 @@ fn refers(resource: &Arc<Guarded>, kind: &ApiResource, concern: &Concern) -> boo
         && references(relay).iter().any(|reference| reference.kind == kind.kind && reference.name == concern.name)
 }
 
-/// What an object concerns. Pods belong to a ReplicaSet, so they name their relay by label.
+/// What an object concerns. Pods belong to a `ReplicaSet`, so they name their relay by label.
 fn concern(meta: &ObjectMeta) -> Option<Concern> {
     let owners = meta.owner_references.iter().flatten();
     let owner = owners.into_iter().find(|owner| {

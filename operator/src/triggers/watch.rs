@@ -40,11 +40,9 @@ where
                 let next = if listing { timeout(LIST, events.next()).await } else { Ok(events.next().await) };
                 match next {
                     Ok(Some(event)) => {
-                        match &event {
-                            Ok(Event::Init) => listing = true,
-                            Ok(Event::InitDone) => listing = false,
-                            _ => {}
-                        }
+                        let is_step = |wanted: fn(&Event<K>) -> bool| event.as_ref().is_ok_and(wanted);
+                        listing |= is_step(|event| matches!(event, Event::Init));
+                        listing &= !is_step(|event| matches!(event, Event::InitDone));
                         return Some((event, (events, listing)));
                     }
                     Ok(None) | Err(_) => {

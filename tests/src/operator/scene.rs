@@ -12,6 +12,9 @@ use crate::faultproxy::FaultProxy;
 /// The longest that a state may take to come about.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// The same for the garbage collector, which looks for kinds that are new to it every 30 seconds.
+const COLLECTION: Duration = Duration::from_secs(90);
+
 /// A namespace, its operator and its stand-in for the kubelet.
 pub struct Scene {
     /// All rights, past the proxy.
@@ -137,7 +140,7 @@ impl Scene {
     /// # Panics
     /// When it is not in time.
     pub async fn gone(&self, path: &str) {
-        self.until(&format!("{path} is gone"), async || match self.api.get(path).await {
+        self.until_within(COLLECTION, &format!("{path} is gone"), async || match self.api.get(path).await {
             Err(error @ ApiError::Refused { .. }) if error.status() == Some(404) => Ok(()),
             other => Err(format!("{other:?}")),
         })
@@ -149,7 +152,11 @@ impl Scene {
     /// # Panics
     /// When it does not come about in time.
     pub async fn until<T>(&self, what: &str, look: impl AsyncFnMut() -> Result<T, String>) -> T {
-        match Eventually::new(what).within(PATIENCE).every(Duration::from_millis(100)).ok(look).await {
+        self.until_within(PATIENCE, what, look).await
+    }
+
+    async fn until_within<T>(&self, limit: Duration, what: &str, look: impl AsyncFnMut() -> Result<T, String>) -> T {
+        match Eventually::new(what).within(limit).every(Duration::from_millis(100)).ok(look).await {
             Ok(value) => value,
             Err(error) => {
                 let log = self.operator.log();
