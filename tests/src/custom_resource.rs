@@ -59,6 +59,10 @@ pub fn full() -> Value {
             "egressCidrs": ["192.0.2.0/24"],
         },
         "monitoring": {"serviceMonitor": {"interval": "15s", "labels": {"release": "prometheus"}}},
+        "telemetry": {
+            "otlp": {"endpoint": "https://192.0.2.9:4318", "headersSecretRef": {"name": "collector", "key": "headers"}},
+            "sampleRatio": "0.5", "recordObservables": true, "trustTraceparent": true,
+        },
         "log": {"level": "debug", "format": "text"},
     })
 }
@@ -91,13 +95,14 @@ pub fn observed() -> Observed {
     let certificates =
         |keys: &[&str]| Some(keys.iter().map(|key| ((*key).to_owned(), Authority::new().pem().to_owned())).collect());
     Observed {
-        secrets: ["otx", "otx-2", "otx-teams", "otx-teams-2", "valkey", "shared"]
+        secrets: ["otx", "otx-2", "otx-teams", "otx-teams-2", "valkey", "shared", "collector"]
             .iter()
             .enumerate()
             .map(|(at, name)| {
                 let mut keys = secret(&["main", "spare", "a", "b", "password"]);
                 if let Some(keys) = &mut keys {
                     keys.insert("own".to_owned(), Content::from(format!("own-{at}").into_bytes()));
+                    keys.insert("headers".to_owned(), Content::from(b"authorization: Bearer t".to_vec()));
                     keys.insert("main".to_owned(), Content::from(format!("main-{at}").into_bytes()));
                     keys.insert("a".to_owned(), Content::from(format!("a-{at}").into_bytes()));
                 }

@@ -4,6 +4,7 @@
 pub mod bench;
 pub mod binaries;
 pub mod canonical;
+pub mod chart;
 pub mod cluster;
 pub mod command;
 pub mod custom_resource;

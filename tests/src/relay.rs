@@ -138,6 +138,7 @@ impl Builder {
 
     /// The command that [`Builder::spawn`] would run, or another of the binary in the same environment. The files of
     /// the settings are there as long as the builder.
+    #[must_use]
     pub fn command(&self, arguments: &str) -> Command {
         let settings = self.settings.clone().into_iter().map(|(name, value)| (name.to_owned(), value));
         process::command(arguments, settings)
@@ -180,6 +181,15 @@ impl TestRelay {
             Running::Task(_) => None,
             Running::Process(process) => Some(process),
         }
+    }
+
+    /// Its metrics, as text.
+    ///
+    /// # Panics
+    /// When there is no answer.
+    pub async fn metrics(&self) -> String {
+        let scraped = self.client.get(format!("http://{}/metrics", self.admin)).send().await.expect("metrics");
+        scraped.text().await.expect("metrics as text")
     }
 
     /// Who signs the tokens it trusts.

@@ -40,6 +40,10 @@ const FIELDS: &[(&str, &str)] = &[
     ("cache.maxStale", "/cache/maxStale"),
     ("cache.shared.url", "/cache/shared/url"),
     ("cache.shared.timeout", "/cache/shared/timeout"),
+    ("telemetry.otlp.endpoint", "/telemetry/otlp/endpoint"),
+    ("telemetry.sampleRatio", "/telemetry/sampleRatio"),
+    ("telemetry.recordObservables", "/telemetry/recordObservables"),
+    ("telemetry.trustTraceparent", "/telemetry/trustTraceparent"),
     ("log.level", "/log/level"),
     ("log.format", "/log/format"),
 ];
@@ -53,6 +57,7 @@ const OPERATOR: &[&str] = &[
     "auth.hs256SecretFile",
     "extraCaFile",
     "cache.shared.passwordFile",
+    "telemetry.otlp.headersFile",
     "shutdown.lameDuck",
     "shutdown.drain",
 ];

@@ -74,7 +74,7 @@ fn table() -> Vec<Row> {
         Row("auth.hs256SecretRef.name", Hs256, json!("otx-2"), &["POD/volumes/3/secret/secretName"]),
         Row("auth.hs256SecretRef.key", Hs256, json!("spare"), &["POD/volumes/3/secret/items/0/key"]),
         Row("upstream.baseUrl", Full, json!("https://otx.example:8443/api"), &[
-            "/networkPolicy/spec/egress/3/ports/0/port", "/settings/otx/baseUrl"]),
+            "/networkPolicy/spec/egress/4/ports/0/port", "/settings/otx/baseUrl"]),
         Row("upstream.webUrl", Full, json!("https://b.example"), &["/settings/otx/webUrl"]),
         Row("upstream.connectTimeout", Full, json!("500ms"), &["/settings/otx/connectTimeout"]),
         Row("upstream.callTimeout", Full, json!("8s"), &["/settings/otx/callTimeout"]),
@@ -93,7 +93,7 @@ fn table() -> Vec<Row> {
         Row("cache.listingTtl", Full, json!("1m"), &["/settings/cache/listingTtl"]),
         Row("cache.maxStale", Full, json!("1m"), &["/settings/cache/maxStale"]),
         Row("cache.shared.url", Full, json!("redis://valkey.soc.svc:6380"), &[
-            "/networkPolicy/spec/egress/4/ports/0/port", "/settings/cache/shared/url"]),
+            "/networkPolicy/spec/egress/5/ports/0/port", "/settings/cache/shared/url"]),
         Row("cache.shared.passwordSecretRef.name", Full, json!("shared"), &["POD/volumes/3/secret/secretName"]),
         Row("cache.shared.passwordSecretRef.key", Full, json!("main"), &["POD/volumes/3/secret/items/0/key"]),
         Row("cache.shared.timeout", Full, json!("1s"), &["/settings/cache/shared/timeout"]),
@@ -127,10 +127,17 @@ fn table() -> Vec<Row> {
         Row("networkPolicy.monitoringNamespaces", Full, json!({"a": "b"}), &[
             "/networkPolicy/spec/ingress/1/from/1/namespaceSelector/matchLabels/a",
             "/networkPolicy/spec/ingress/1/from/1/namespaceSelector/matchLabels/kubernetes.io~1metadata.name"]),
-        Row("networkPolicy.egressCidrs", Full, json!(["198.51.100.0/24"]), &["/networkPolicy/spec/egress/5/to/0/ipBlock/cidr"]),
+        Row("networkPolicy.egressCidrs", Full, json!(["198.51.100.0/24"]), &["/networkPolicy/spec/egress/6/to/0/ipBlock/cidr"]),
         Row("podDisruptionBudget.enabled", Full, json!(false), &["/podDisruptionBudget"]),
         Row("monitoring.serviceMonitor.interval", Full, json!("1m"), &["/serviceMonitor/spec/endpoints/0/interval"]),
         Row("monitoring.serviceMonitor.labels", Full, json!({"release": "b"}), &["/serviceMonitor/metadata/labels/release"]),
+        Row("telemetry.otlp.endpoint", Full, json!("https://192.0.2.9:4319"), &[
+            "/networkPolicy/spec/egress/3/ports/0/port", "/settings/telemetry/otlp/endpoint"]),
+        Row("telemetry.otlp.headersSecretRef.name", Full, json!("shared"), &["POD/volumes/4/secret/secretName"]),
+        Row("telemetry.otlp.headersSecretRef.key", Full, json!("main"), &["POD/volumes/4/secret/items/0/key"]),
+        Row("telemetry.sampleRatio", Full, json!("0"), &["/settings/telemetry/sampleRatio"]),
+        Row("telemetry.recordObservables", Full, json!(false), &["/settings/telemetry/recordObservables"]),
+        Row("telemetry.trustTraceparent", Full, json!(false), &["/settings/telemetry/trustTraceparent"]),
         Row("log.level", Full, json!("warn"), &["/settings/log/level"]),
         Row("log.format", Full, json!("json"), &["/settings/log/format"]),
         // It is the driver that stops; what is built is the same.

@@ -31,8 +31,8 @@ fn findings(spec: &Value, change: impl FnOnce(&mut Observed)) -> Vec<(About, Rea
     validated.findings.into_iter().map(|found| (found.about, found.reason, found.message)).collect()
 }
 
-fn content(text: &[u8]) -> Option<BTreeMap<String, Content>> {
-    Some(BTreeMap::from([("main".to_owned(), Content::from(text.to_vec()))]))
+fn content(text: &[u8]) -> BTreeMap<String, Content> {
+    BTreeMap::from([("main".to_owned(), Content::from(text.to_vec()))])
 }
 
 #[test]
@@ -65,17 +65,17 @@ fn a_reference_that_leads_nowhere_is_named_with_the_next_step() {
             r#"Secret "soc/otx" has no key "main" (it is empty). Correct spec.credentials.default.secretRef.key, or add the key."#,
         ),
         (
-            content(b" \n"),
+            Some(content(b" \n")),
             Reason::SecretKeyEmpty,
             r#"key "main" of Secret "soc/otx" is empty. Write the value into it."#,
         ),
         (
-            content(b"two\nlines"),
+            Some(content(b"two\nlines")),
             Reason::SecretKeyInvalid,
             r#"key "main" of Secret "soc/otx" holds what no OTX key has: spaces, several lines or other than ASCII. Write the bare key into it."#,
         ),
         (
-            content(b"\xff\xfe"),
+            Some(content(b"\xff\xfe")),
             Reason::SecretKeyInvalid,
             r#"key "main" of Secret "soc/otx" holds what no OTX key has: spaces, several lines or other than ASCII. Write the bare key into it."#,
         ),
@@ -300,7 +300,7 @@ fn the_number_of_pods_never_falls_between_fixed_and_autoscaled() {
     let autoscaler = ("kube-controller-manager", "Update", "scale");
     let kept = |count| Replicas::Kept { count, version: "7".to_owned() };
     let fixed = json!({"autoscaling": null, "replicas": 4});
-    for (name, spec, live, expected) in [
+    for (name, spec, live, expected) in vec![
         ("fixed", changed(&fixed), None, Replicas::Fixed(4)),
         (
             "fixed again, while the autoscaler's number is live",

@@ -23,14 +23,10 @@ async fn used(fake: &FakeOtx, collector: &Collector) -> (TestRelay, String) {
     (relay, answer.headers["x-trace-id"].to_str().unwrap().to_owned())
 }
 
-async fn scrape(relay: &TestRelay) -> String {
-    reqwest::get(format!("http://{}/metrics", relay.admin())).await.unwrap().text().await.unwrap()
-}
-
 #[tokio::test]
 async fn the_document_names_what_is_exposed_and_nothing_else() {
     let (fake, collector) = (FakeOtx::start().await.unwrap(), Collector::start().await);
-    let text = scrape(&used(&fake, &collector).await.0).await;
+    let text = used(&fake, &collector).await.0.metrics().await;
     let exposed = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
     let document = std::fs::read_to_string(DOCUMENT).unwrap();
     let documented = document.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
@@ -41,7 +37,7 @@ async fn the_document_names_what_is_exposed_and_nothing_else() {
 #[tokio::test]
 async fn promtool_finds_no_fault_with_the_names() {
     let (fake, collector) = (FakeOtx::start().await.unwrap(), Collector::start().await);
-    let text = scrape(&used(&fake, &collector).await.0).await;
+    let text = used(&fake, &collector).await.0.metrics().await;
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), &text).unwrap();
     let checked = Command::new("promtool")
@@ -55,7 +51,7 @@ async fn promtool_finds_no_fault_with_the_names() {
 #[tokio::test]
 async fn what_is_measured_has_its_value() {
     let (fake, collector) = (FakeOtx::start().await.unwrap(), Collector::start().await);
-    let text = scrape(&used(&fake, &collector).await.0).await;
+    let text = used(&fake, &collector).await.0.metrics().await;
     for line in [
         "relay_observables_total{type=\"domain\",outcome=\"ok\"} 1",
         "relay_observables_total{type=\"ip\",outcome=\"unsupported\"} 1",
@@ -111,13 +107,14 @@ async fn a_real_prometheus_leads_from_a_histogram_to_the_trace() {
         .kill_on_drop(true)
         .spawn()
         .unwrap();
+    let client = reqwest::Client::new();
     for histogram in ["http_server_request_duration_seconds_bucket", "http_client_request_duration_seconds_bucket"] {
         let url = format!("http://127.0.0.1:{port}/api/v1/query_exemplars?query={histogram}&start=0&end=9999999999");
         let found =
             Eventually::new(format!("an exemplar of {histogram} names the trace")).within(Duration::from_secs(30));
         found
             .ok(async || {
-                let answer = reqwest::get(&url).await.map_err(|error| error.to_string())?;
+                let answer = client.get(&url).send().await.map_err(|error| error.to_string())?;
                 let answer = answer.bytes().await.map_err(|error| error.to_string())?;
                 let answer: Value = serde_json::from_slice(&answer).map_err(|error| error.to_string())?;
                 if answer.to_string().contains(&id) { Ok(()) } else { Err(answer.to_string()) }

@@ -42,7 +42,7 @@ fn named<'a>(spans: &'a [Span], name: &str) -> Vec<&'a Span> {
 }
 
 async fn metric(relay: &TestRelay, name: &str) -> Option<f64> {
-    let text = reqwest::get(format!("http://{}/metrics", relay.admin())).await.unwrap().text().await.unwrap();
+    let text = relay.metrics().await;
     let line = text.lines().find(|line| line.starts_with(name))?;
     line.rsplit(' ').next()?.parse().ok()
 }

@@ -17,8 +17,8 @@ fn exists(suite: &str, test: &str) -> bool {
         Ok(files) => files.map(|file| file.unwrap().path()).collect(),
         Err(_) => vec![folder.join(format!("{suite}.rs"))],
     };
-    let text: String = parts.iter().map(|part| fs::read_to_string(part).unwrap_or_default()).collect();
-    text.contains(&format!("fn {test}(")) || text.contains(&format!("\"{test}\""))
+    let code: String = parts.iter().map(|part| fs::read_to_string(part).unwrap_or_default()).collect();
+    code.contains(&format!("fn {test}(")) || code.contains(&format!("\"{test}\""))
 }
 
 #[test]

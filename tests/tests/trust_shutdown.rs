@@ -101,7 +101,7 @@ async fn ask(client: &Client, url: &str, token: &str) -> Result<(), String> {
 }
 
 async fn is_ready(admin: std::net::SocketAddr) -> bool {
-    reqwest::get(format!("http://{admin}/readyz")).await.is_ok_and(|answer| answer.status() == 200)
+    client().get(format!("http://{admin}/readyz")).send().await.is_ok_and(|answer| answer.status() == 200)
 }
 
 /// Stops a relay under load; gives how many requests were answered and those that were not.
@@ -160,7 +160,7 @@ async fn a_request_whose_body_is_half_sent_when_the_relay_is_stopped_is_answered
     );
     stream.write_all((head + &body[..8000]).as_bytes()).await.unwrap();
     let admin = relay.admin();
-    let active = async || reqwest::get(format!("http://{admin}/metrics")).await.unwrap().text().await.unwrap();
+    let active = async || client().get(format!("http://{admin}/metrics")).send().await.unwrap().text().await.unwrap();
     let one = |text: &String| text.contains("http_server_active_requests 1");
     Eventually::new("a request under way").matches(active, one).await.unwrap();
     let process = relay.process().unwrap();

@@ -84,7 +84,7 @@ fn dataset() -> Dataset {
     Dataset::new(content)
 }
 
-async fn relay(fake: &FakeOtx) -> Builder {
+fn relay(fake: &FakeOtx) -> Builder {
     fake.set_round_trip(Duration::ZERO);
     Builder::new(&fake.url()).set("THREATRELAY_OTX_HOURLY_BUDGET", "1000000")
 }
@@ -114,7 +114,7 @@ async fn mix_ups(relay: &TestRelay, requests: usize) -> Vec<String> {
 async fn ten_thousand_interleaved_requests_are_each_answered_with_what_is_the_tenants_own() {
     let fake = FakeOtx::with(dataset()).await.unwrap();
     // Short-lived, so that answers are remembered, shared and asked anew all the time.
-    let relay = relay(&fake).await.set("THREATRELAY_CACHE_GENERAL_TTL", "200ms").start().await;
+    let relay = relay(&fake).set("THREATRELAY_CACHE_GENERAL_TTL", "200ms").start().await;
     let wrong = mix_ups(&relay, REQUESTS).await;
     assert!(wrong.is_empty(), "{} of {REQUESTS}: {:#?}", wrong.len(), &wrong[..wrong.len().min(5)]);
     let calls = fake.calls();
@@ -131,7 +131,7 @@ async fn ten_thousand_interleaved_requests_are_each_answered_with_what_is_the_te
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_a_cache_requests_under_way_share_nothing_private() {
     let fake = FakeOtx::with(dataset()).await.unwrap();
-    let relay = relay(&fake).await.set("THREATRELAY_CACHE_ENABLED", "false").start().await;
+    let relay = relay(&fake).set("THREATRELAY_CACHE_ENABLED", "false").start().await;
     fake.set_round_trip(Duration::from_millis(5));
     let wrong = mix_ups(&relay, 800).await;
     assert!(wrong.is_empty(), "{} of 800: {:#?}", wrong.len(), &wrong[..wrong.len().min(5)]);
@@ -140,7 +140,7 @@ async fn without_a_cache_requests_under_way_share_nothing_private() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_answers_of_an_outage_are_those_of_the_tenant() {
     let fake = FakeOtx::with(dataset()).await.unwrap();
-    let relay = relay(&fake).await.set("THREATRELAY_CACHE_GENERAL_TTL", "1ms").start().await;
+    let relay = relay(&fake).set("THREATRELAY_CACHE_GENERAL_TTL", "1ms").start().await;
     assert_eq!(mix_ups(&relay, TENANTS * DOMAINS).await, Vec::<String>::new());
     fake.add(Rule::always(Fault::status(503)));
     for tenant in (0..TENANTS).map(Tenant) {
@@ -154,7 +154,7 @@ async fn the_answers_of_an_outage_are_those_of_the_tenant() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_spent_budget_and_a_throttled_key_are_the_tenants_own() {
     let fake = FakeOtx::with(dataset()).await.unwrap();
-    let relay = relay(&fake).await.set("THREATRELAY_OTX_HOURLY_BUDGET", "1000");
+    let relay = relay(&fake).set("THREATRELAY_OTX_HOURLY_BUDGET", "1000");
     let relay = relay.set("THREATRELAY_OTX_DEADLINE", "2s").set("THREATRELAY_CACHE_ENABLED", "false").start().await;
     let loud = Tenant(1).token(&relay);
     let unknown: Vec<String> = (0..250).map(|index| format!("2001:db8::{index:x}")).collect();
@@ -177,7 +177,7 @@ async fn a_spent_budget_and_a_throttled_key_are_the_tenants_own() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_tenant_that_takes_all_the_room_it_can_leaves_room_for_others() {
     let fake = FakeOtx::with(dataset()).await.unwrap();
-    let relay = relay(&fake).await.set("THREATRELAY_LIMITS_CONCURRENT_REQUESTS", "64");
+    let relay = relay(&fake).set("THREATRELAY_LIMITS_CONCURRENT_REQUESTS", "64");
     let relay = Arc::new(relay.set("THREATRELAY_CACHE_ENABLED", "false").start().await);
     fake.add(Rule::on(Route::General, Fault::Honest).containing("asked-4").delay(Duration::from_secs(3)));
     let loud = Tenant(1).token(&relay);
@@ -190,7 +190,7 @@ async fn a_tenant_that_takes_all_the_room_it_can_leaves_room_for_others() {
         })
         .collect();
     let refused = async || {
-        let text = reqwest::get(format!("http://{}/metrics", relay.admin())).await.unwrap().text().await.unwrap();
+        let text = relay.metrics().await;
         text.lines().any(|line| line.starts_with("relay_responses_total") && line.contains("refused"))
     };
     Eventually::new("the loud tenant is refused").matches(refused, |refused| *refused).await.unwrap();

@@ -61,11 +61,17 @@ pub(super) fn keys(owner: &Owner, spec: &ThreatRelaySpec, observed: &Observed, f
     Keys::Managed(files)
 }
 
-/// Secrets that pods mount themselves in every mode: the shared secret of `hs256`, the password of the shared cache.
+/// Secrets that pods mount themselves in every mode: the shared secret of `hs256`, the password of the shared cache, the
+/// headers for the collector of traces.
 pub(super) fn check_mounted(owner: &Owner, spec: &ThreatRelaySpec, observed: &Observed, findings: &mut Vec<Finding>) {
     let hs256 = spec.auth.hs256_secret_ref.as_ref();
     let password = spec.cache.shared.as_ref().and_then(|shared| shared.password_secret_ref.as_ref());
-    let mounted = [(hs256, "spec.auth.hs256SecretRef"), (password, "spec.cache.shared.passwordSecretRef")];
+    let headers = spec.telemetry.as_ref().and_then(|telemetry| telemetry.otlp.headers_secret_ref.as_ref());
+    let mounted = [
+        (hs256, "spec.auth.hs256SecretRef"),
+        (password, "spec.cache.shared.passwordSecretRef"),
+        (headers, "spec.telemetry.otlp.headersSecretRef"),
+    ];
     for (reference, field) in mounted {
         let Some(reference) = reference else { continue };
         findings.extend(look(owner, reference, field, observed).and_then(|found| check_not_empty(&found)).err());

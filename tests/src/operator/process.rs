@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::process::{Child, Command};
 use tokio::sync::OnceCell;
 
+use crate::binaries;
 use crate::cluster::Access;
 use crate::eventually::Eventually;
 
@@ -119,22 +120,9 @@ impl Operator {
 /// The binary to test, built once in a process if need be.
 async fn binary() -> &'static PathBuf {
     static BINARY: OnceCell<PathBuf> = OnceCell::const_new();
-    BINARY
-        .get_or_init(async || {
-            if let Some(path) = std::env::var_os("THREATRELAY_OPERATOR_BINARY") {
-                return path.into();
-            }
-            let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-            let mut build = Command::new(cargo);
-            build.args(["build", "--quiet", "--package", "threatrelay-operator", "--bin", "threatrelay-operator"]);
-            if !cfg!(debug_assertions) {
-                build.arg("--release");
-            }
-            let built =
-                build.current_dir(env!("CARGO_MANIFEST_DIR")).status().await.expect("cargo, to build the operator");
-            assert!(built.success(), "the operator cannot be built");
-            let test = std::env::current_exe().expect("the path of this test");
-            test.parent().and_then(|deps| deps.parent()).expect("the build directory").join("threatrelay-operator")
-        })
-        .await
+    let built = async || match std::env::var_os("THREATRELAY_OPERATOR_BINARY") {
+        Some(path) => path.into(),
+        None => binaries::current("threatrelay-operator").expect("the operator's binary"),
+    };
+    BINARY.get_or_init(built).await
 }

@@ -12,6 +12,7 @@ use http::{HeaderMap, StatusCode};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
+use opentelemetry_proto::tonic::trace::v1;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode as Status;
 use prost::Message;
@@ -151,7 +152,7 @@ async fn take(State(received): State<Arc<Mutex<Received>>>, headers: HeaderMap, 
                 id: hex(&span.span_id),
                 parent: hex(&span.parent_span_id),
                 kind: span.kind(),
-                status: span.status.as_ref().map_or(Status::Unset, |status| status.code()),
+                status: span.status.as_ref().map_or(Status::Unset, v1::Status::code),
                 links: span.links.iter().map(|link| hex(&link.trace_id)).collect(),
                 name: span.name,
                 attributes: texts(span.attributes),
@@ -173,7 +174,7 @@ fn texts(attributes: Vec<KeyValue>) -> BTreeMap<String, String> {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |digits, byte| digits + &format!("{byte:02x}"))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

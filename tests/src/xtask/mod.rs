@@ -2,6 +2,7 @@
 //! text made for people. Nothing else happens here.
 
 mod bench;
+mod charts;
 mod cluster;
 mod crds;
 mod docs;
@@ -38,6 +39,8 @@ enum Xtask {
     Sbom,
     /// Build twice in different folders and compare the bytes.
     Reproduce,
+    /// Write the parts of charts that are made from crds/ and the schemas of values.
+    Charts,
     /// A real Kubernetes for tests and to play with.
     #[command(subcommand)]
     Cluster(cluster::Cluster),
@@ -52,6 +55,7 @@ pub fn main() -> ExitCode {
         Xtask::Bench(arguments) => bench::run(&arguments),
         Xtask::Docs => docs::run(),
         Xtask::Crds => crds::run(),
+        Xtask::Charts => charts::run(),
         Xtask::Fuzz(arguments) => fuzz::run(&arguments),
         Xtask::Sbom => sbom::run(),
         Xtask::Reproduce => reproduce::run(),

@@ -53,5 +53,5 @@ fn unpack(folder: &Path) -> Result<(), Box<dyn Error>> {
 
 fn hash(path: &Path) -> Result<String, Box<dyn Error>> {
     let hash = digest::digest(&digest::SHA256, &std::fs::read(path)?);
-    Ok(hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hash.as_ref().iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}")))
 }

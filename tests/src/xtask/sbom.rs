@@ -1,4 +1,4 @@
-//! `cargo xtask sbom`: what each shipped binary is made of, as a CycloneDX document and as a list of licences, in
+//! `cargo xtask sbom`: what each shipped binary is made of, as a `CycloneDX` document and as a list of licences, in
 //! `target/sbom`; and a build of the binaries that carry the same list inside. Both are compared with the dependency
 //! tree that cargo resolves: a package that is missing anywhere is an error.
 //!

@@ -48,8 +48,8 @@ async fn a_real_api_server_takes_every_object_and_stores_it_as_it_was_applied() 
             assert_eq!(found, [""; 0], "{collection}");
             let again = plane.api().apply(&path, &object).await.unwrap();
             // Controllers write statuses meanwhile, which is a version but no generation.
-            let place = if stored["metadata"]["generation"].is_null() { "resourceVersion" } else { "generation" };
-            assert_eq!(again["metadata"][place], stored["metadata"][place], "{collection} is written twice");
+            let version = if stored["metadata"]["generation"].is_null() { "resourceVersion" } else { "generation" };
+            assert_eq!(again["metadata"][version], stored["metadata"][version], "{collection} is written twice");
             if let Some(mut spec) = object.pointer("/spec/template/spec").cloned() {
                 spec.as_object_mut().unwrap().remove("priorityClassName");
                 let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "judged"}, "spec": spec});

@@ -22,7 +22,7 @@ pub use auth::{Auth, AuthMode};
 pub use cache::{Cache, SharedCache};
 pub use credentials::{Credentials, CredentialsMode, DefaultKey, KeyRef, NamedKey};
 pub use network::NetworkPolicy;
-pub use observability::{Log, LogFormat, Monitoring, ServiceMonitor};
+pub use observability::{Log, LogFormat, Monitoring, Otlp, ServiceMonitor, Telemetry};
 pub use pods::{
     Effect, Image, Limits, PodSecurity, PullPolicy, Requests, Resources, Scheduling, Toleration, TolerationOperator,
 };
@@ -186,6 +186,10 @@ pub struct ThreatRelaySpec {
 
     /// How the relay is observed.
     pub monitoring: Monitoring,
+
+    /// Traces of what the relay does. Default: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub telemetry: Option<Telemetry>,
 
     /// What the relay logs.
     pub log: Log,

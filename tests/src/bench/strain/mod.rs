@@ -111,6 +111,10 @@ fn unknown(stage: &Stage, number: usize, count: usize) -> Result<Shot, BenchErro
 }
 
 async fn metrics(stage: &Stage) -> Result<String, BenchError> {
-    let answer = reqwest::get(format!("http://{}/metrics", stage.admin)).await.doing("reading metrics")?;
+    let answer = reqwest::Client::new()
+        .get(format!("http://{}/metrics", stage.admin))
+        .send()
+        .await
+        .doing("reading metrics")?;
     answer.text().await.doing("reading metrics")
 }
