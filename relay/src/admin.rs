@@ -1,17 +1,18 @@
-//! The admin listener: probes, metrics and the log level, for the cluster and the people who run the relay. Plain
-//! text in and out, no authentication; it is not to be reachable from outside.
+//! The admin listener: probes, metrics, the log level and what OTX says to the keys held here, for the cluster and the
+//! people who run the relay. No authentication; it is not to be reachable from outside.
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::response::IntoResponse;
 use axum::routing::get;
+use axum::{Json, Router};
 use http::{HeaderMap, StatusCode, header};
 
 use crate::app::{App, Phase};
 use crate::metrics::Exposition;
 use crate::telemetry::LogLevelError;
+use crate::upstream::Upstream;
 
 /// Most bytes of a new log level.
 const LOG_LEVEL_BYTES: usize = 4096;
@@ -22,6 +23,7 @@ pub fn admin(app: Arc<App>) -> Router {
         .route("/livez", get(async || "ok\n"))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
+        .route("/upstream", get(upstream))
         .route("/log-level", get(log_level).put(set_log_level))
         .layer(DefaultBodyLimit::max(LOG_LEVEL_BYTES))
         .with_state(app)
@@ -41,7 +43,11 @@ async fn metrics(State(app): State<Arc<App>>, headers: HeaderMap) -> impl IntoRe
         .iter()
         .any(|accept| accept.to_str().is_ok_and(|accept| accept.contains("application/openmetrics-text")));
     let form = if asks_for_open_metrics { Exposition::OpenMetrics } else { Exposition::Text };
-    ([(header::CONTENT_TYPE, form.content_type())], app.metrics.encode(form))
+    ([(header::CONTENT_TYPE, form.content_type())], app.scrape(form))
+}
+
+async fn upstream(State(app): State<Arc<App>>) -> Json<Upstream> {
+    Json(app.upstream().await)
 }
 
 async fn log_level(State(app): State<Arc<App>>) -> Result<String, (StatusCode, String)> {

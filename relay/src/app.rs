@@ -1,19 +1,27 @@
 //! What all requests share: the settings, who may ask, the way to OTX, the metrics, the log level, the phase of the
 //! relay's life and the room for requests. Built once from [`Config`]; there is no other shared state.
 
+mod room;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use http::HeaderMap;
+use opentelemetry::trace::SpanKind;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+use self::room::Room;
+pub use self::room::Share;
 use crate::api::http_error::HttpError;
 use crate::auth::outside::Outside;
 use crate::auth::{self, Authenticator, Caller, Refused};
 use crate::config::Config;
-use crate::metrics::Metrics;
+use crate::metrics::{Exposition, Metrics};
 use crate::otx::{self, Engine};
 use crate::telemetry::LogLevel;
+use crate::trace::export::{self, Tracer};
+use crate::trace::span::Span;
+use crate::upstream::{Upstream, Watchman};
 
 /// Bytes of large request bodies held at once. Where one body may be larger than this, one is held.
 const BODIES: usize = 16 << 20;
@@ -28,9 +36,12 @@ pub struct App {
     pub otx: Engine,
     /// What is logged.
     pub log_level: LogLevel,
+    /// What is traced.
+    pub(crate) tracer: Tracer,
     authenticator: Authenticator,
+    watchman: Watchman,
     phase: AtomicU8,
-    slots: Semaphore,
+    room: Room,
     bodies: Semaphore,
 }
 
@@ -57,6 +68,9 @@ pub enum StartError {
     /// OTX could not be asked.
     #[error(transparent)]
     Otx(#[from] otx::StartError),
+    /// Traces could not be sent.
+    #[error(transparent)]
+    Traces(#[from] export::StartError),
 }
 
 impl App {
@@ -77,7 +91,9 @@ impl App {
         Ok(Arc::new(Self {
             otx: Engine::new(&config, metrics.otx.clone())?,
             authenticator: Authenticator::new(&config, outside)?,
-            slots: Semaphore::new(config.limits.concurrent_requests),
+            tracer: Tracer::start(&config, &metrics.spans)?,
+            watchman: Watchman::default(),
+            room: Room::new(config.limits.concurrent_requests),
             bodies: Semaphore::new(config.limits.body_bytes.max(BODIES)),
             phase: AtomicU8::new(Phase::Starting as u8),
             metrics,
@@ -91,8 +107,29 @@ impl App {
     /// # Errors
     /// [`Refused`].
     pub async fn authenticate(&self, headers: &HeaderMap) -> Result<Caller, Refused> {
-        let caller = self.authenticator.authenticate(headers).await;
-        caller.inspect_err(|refused| self.metrics.count_auth_failure(refused.reason()))
+        let span = Span::child(SpanKind::Internal, "jwt.verify", Vec::new);
+        let caller = span.around(self.authenticator.authenticate(headers)).await;
+        caller.inspect_err(|refused| {
+            span.fail(refused.reason());
+            self.metrics.count_auth_failure(refused.reason());
+        })
+    }
+
+    /// All metrics as text, with what is measured only when somebody asks.
+    #[must_use]
+    pub fn scrape(&self, form: Exposition) -> String {
+        self.otx.measure();
+        self.metrics.encode(form)
+    }
+
+    /// Sends the last spans, once there are no more requests. Takes at most some seconds.
+    pub async fn flush_traces(&self) {
+        self.tracer.end().await;
+    }
+
+    /// What OTX says to the keys that the relay holds itself.
+    pub async fn upstream(&self) -> Upstream {
+        self.watchman.report(&self.otx, self.authenticator.held_keys()).await
     }
 
     /// Where the relay is in its life.
@@ -115,7 +152,15 @@ impl App {
     /// # Errors
     /// 503 when there is none; nobody queues.
     pub fn admit(&self) -> Result<SemaphorePermit<'_>, HttpError> {
-        self.slots.try_acquire().map_err(|_| HttpError::overloaded())
+        self.room.enter().ok_or_else(HttpError::overloaded)
+    }
+
+    /// Lets this caller keep the room that it was admitted to, until dropped.
+    ///
+    /// # Errors
+    /// 503 when there is little room left and the caller holds much of it.
+    pub fn share(&self, caller: &Caller) -> Result<Share<'_>, HttpError> {
+        self.room.share(caller.key.scope()).ok_or_else(HttpError::overloaded)
     }
 
     /// Room for so many more bytes of a request body, kept until dropped.

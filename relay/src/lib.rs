@@ -25,3 +25,4 @@ pub mod router;
 pub mod server;
 pub mod telemetry;
 pub mod trace;
+pub mod upstream;

@@ -103,8 +103,9 @@ fn title(pulse: &Pulse) -> Option<Title<'_>> {
     pulse.name.as_deref().map(Title::new)
 }
 
-/// The pulse's page for people.
-fn page(pulse: &Pulse, web: &str) -> String {
+/// The pulse's page for people, on the site `web` (without a slash at its end).
+#[must_use]
+pub fn page(pulse: &Pulse, web: &str) -> String {
     format!("{web}/pulse/{}", utf8_percent_encode(&pulse.id, NON_ALPHANUMERIC))
 }
 

@@ -1,6 +1,8 @@
 //! The relay's metrics: one registry, every label from a closed set. Recording never fails and never waits for a
 //! scrape longer than it takes to copy numbers.
 
+mod process;
+
 use std::time::Duration;
 
 use prometheus_client::encoding::{EncodeLabelSet, prometheus_text, text};
@@ -11,10 +13,13 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
+use self::process::Process;
 use crate::api::version::VERSION;
+use crate::observable::ObservableType;
 use crate::otx;
 use crate::telemetry;
-use crate::trace::TraceId;
+use crate::trace::export;
+use crate::trace::{Exemplar, TraceId};
 
 /// Seconds; the buckets that OpenTelemetry advises for HTTP durations.
 pub(crate) const DURATION_BUCKETS: [f64; 14] =
@@ -28,6 +33,9 @@ pub struct Metrics {
     pub http: HttpMetrics,
     /// The OTX engine.
     pub otx: otx::Metrics,
+    /// Spans on their way to a collector.
+    pub(crate) spans: export::Metrics,
+    observables: Family<ObservableLabels, Counter>,
     responses: Family<ResponseLabels, Counter>,
     auth_failures: Family<AuthLabels, Counter>,
 }
@@ -37,7 +45,7 @@ pub struct Metrics {
 pub struct HttpMetrics {
     /// Requests under way.
     pub active_requests: Gauge,
-    duration: Family<RequestLabels, HistogramWithExemplars<TraceLabels>, fn() -> HistogramWithExemplars<TraceLabels>>,
+    duration: Family<RequestLabels, HistogramWithExemplars<Exemplar>, fn() -> HistogramWithExemplars<Exemplar>>,
 }
 
 /// Labels of `http_server_request_duration_seconds`.
@@ -61,13 +69,14 @@ struct ResponseLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct AuthLabels {
-    reason: &'static str,
+struct ObservableLabels {
+    r#type: &'static str,
+    outcome: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct TraceLabels {
-    trace_id: TraceId,
+struct AuthLabels {
+    reason: &'static str,
 }
 
 /// A form in which metrics can be scraped.
@@ -104,12 +113,22 @@ impl Metrics {
         let auth_failures = Family::default();
         registry.register("relay_auth_failures", "Refused callers by reason", auth_failures.clone());
         registry.register("relay_log_lines_lost", "Log lines that nobody read fast enough", telemetry::lost_lines());
-        Self { registry, http, otx, responses, auth_failures }
+        let spans = export::Metrics::register(&mut registry);
+        let observables = Family::default();
+        registry.register("relay_observables", "Observables by type and by what was found", observables.clone());
+        registry.register_collector(Box::new(Process::begin()));
+        Self { registry, http, otx, spans, observables, responses, auth_failures }
     }
 
     /// Counts an answer: `outcome` is `ok`, `warning`, `partial`, `error`, `refused` or `cancelled`.
     pub fn count_response(&self, endpoint: &'static str, outcome: &'static str, error_code: Option<&'static str>) {
         self.responses.get_or_create(&ResponseLabels { endpoint, outcome, error_code }).inc();
+    }
+
+    /// Counts an observable that was looked up; `outcome` is `ok`, `empty`, `unsupported`, `truncated`, `partial` or
+    /// `error`.
+    pub fn count_observable(&self, kind: ObservableType, outcome: &'static str) {
+        self.observables.get_or_create(&ObservableLabels { r#type: kind.as_str(), outcome }).inc();
     }
 
     /// Counts a refused caller; `reason` is a word of a closed set.
@@ -144,7 +163,7 @@ impl HttpMetrics {
         registry.register("http_server_active_requests", "Requests under way", active_requests.clone());
         let duration = Family::new_with_constructor(
             (|| HistogramWithExemplars::new(DURATION_BUCKETS.into_iter()))
-                as fn() -> HistogramWithExemplars<TraceLabels>,
+                as fn() -> HistogramWithExemplars<Exemplar>,
         );
         let help = "Time from a request's head to its answer";
         registry.register_with_unit("http_server_request_duration", help, Unit::Seconds, duration.clone());
@@ -153,7 +172,7 @@ impl HttpMetrics {
 
     /// Records a request that is over.
     pub fn observe(&self, labels: &RequestLabels, elapsed: Duration, trace_id: TraceId) {
-        let exemplar = TraceLabels { trace_id };
+        let exemplar = Exemplar { trace_id };
         self.duration.get_or_create(labels).observe(elapsed.as_secs_f64(), Some(exemplar), None);
     }
 }

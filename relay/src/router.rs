@@ -11,10 +11,9 @@ mod tests;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Request, StatusCode, header, request};
 use hyper::body::Body;
-use tracing::Instrument;
 
 use self::access::Record;
-use self::route::Route;
+pub use self::route::Route;
 use crate::api::envelope::{Answer, Outcome, OutcomeKind, Response};
 use crate::api::health::health;
 use crate::api::http_error::{HttpError, Refusal};
@@ -30,7 +29,7 @@ const X_TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
 /// Answers a request to the relay listener.
 pub async fn answer(app: &App, request: Request<impl Body<Data = Bytes>>) -> Response {
     let (head, body) = request.into_parts();
-    let mut record = Record::start(app, &head.method, Route::of(head.uri.path()));
+    let mut record = Record::start(app, &head, Route::of(head.uri.path()));
     let trace_id = record.trace_id;
     let endpoint = endpoint(app, &head, body, &mut record);
     let Answer { mut response, outcome } = panics::answer_500(endpoint, trace_id).await;
@@ -58,7 +57,7 @@ async fn endpoint(
     let Some(route) = record.route else { return HttpError::not_found().into() };
     match (route, head.method.as_str()) {
         (_, "OPTIONS") => options(route),
-        (Route::Health, "POST") => Box::pin(health(app, &head.headers).instrument(record.span())).await.into(),
+        (Route::Health, "POST") => Box::pin(record.around(health(app, &head.headers))).await.into(),
         (Route::Observe, "POST") => Box::pin(observe_all(app, head, body, record)).await.into(),
         (Route::Refer, "POST") => Observables::receive(app, &head.headers, body)
             .await
@@ -82,7 +81,7 @@ async fn observe_all(
 ) -> Result<Answer, Refusal> {
     let Observables { list, room } = Observables::receive(app, &head.headers, body).await?;
     record.observables = list.len();
-    let answer = observe(app, record.trace_id, &head.headers, list).instrument(record.span()).await;
+    let answer = record.around(observe(app, record.trace_id, &head.headers, list)).await;
     drop(room);
     answer
 }

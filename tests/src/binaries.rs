@@ -1,7 +1,7 @@
 //! The two programs as they are shipped: static, optimised, for images.
 //!
 //! [`build`] makes them once for every suite that runs them in a pod or packs them; [`BINARIES`] then tells suites where
-//! they are. Without it a suite takes what an ordinary `cargo build` left, which is what a developer has just changed.
+//! they are. Without it a suite takes the build of its own profile, brought up to date: what a developer has just changed.
 
 use std::env;
 use std::io;
@@ -42,13 +42,11 @@ pub fn target() -> String {
 /// See [`BinariesError`].
 pub fn build() -> Result<PathBuf, BinariesError> {
     let target = target();
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut build = Command::new(cargo);
+    let mut build = cargo();
     build
-        .args(["build", "--quiet", "--profile", "dist", "--target", &target, "--bins"])
+        .args(["--profile", "dist", "--target", &target, "--bins"])
         .args(["--package", "threatrelay", "--package", "threatrelay-operator"])
-        .env(format!("CC_{}", target.replace('-', "_")), "musl-gcc")
-        .current_dir(env!("CARGO_MANIFEST_DIR"));
+        .env(format!("CC_{}", target.replace('-', "_")), "musl-gcc");
     if !build.status().map_err(BinariesError::NoCargo)?.success() {
         return Err(BinariesError::Failed(target));
     }
@@ -56,18 +54,43 @@ pub fn build() -> Result<PathBuf, BinariesError> {
     Ok(folder)
 }
 
-/// The program `name`: from the folder of [`BINARIES`], else beside the running program's own build.
-#[must_use]
-pub fn shipped(name: &str) -> PathBuf {
-    env::var_os(BINARIES).map_or_else(beside_this, PathBuf::from).join(name)
+/// The program `name`: from the folder of [`BINARIES`], else [`current`].
+///
+/// # Errors
+/// Those of [`current`].
+pub fn shipped(name: &str) -> io::Result<PathBuf> {
+    env::var_os(BINARIES).map_or_else(|| current(name), |folder| Ok(PathBuf::from(folder).join(name)))
+}
+
+/// The program of the package `name` as this profile builds it, brought up to date.
+///
+/// # Errors
+/// When it cannot be built.
+pub fn current(name: &str) -> io::Result<PathBuf> {
+    let mut build = cargo();
+    build.args(["--package", name, "--bins"]);
+    if !cfg!(debug_assertions) {
+        build.arg("--release");
+    }
+    if build.status()?.success() {
+        Ok(beside_this().join(name))
+    } else {
+        Err(io::Error::other(format!("{name} cannot be built")))
+    }
 }
 
 /// An image of it, with what it needs to start.
 ///
 /// # Errors
-/// When the program is not there.
+/// When the program is not there, or cannot be built.
 pub fn image(name: &str) -> io::Result<Image> {
-    Ok(Image::of_dynamic(name, shipped(name))?.with_file(AUTHORITIES, AUTHORITIES))
+    Ok(Image::of_dynamic(name, shipped(name)?)?.with_file(AUTHORITIES, AUTHORITIES))
+}
+
+fn cargo() -> Command {
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args(["build", "--quiet"]).current_dir(env!("CARGO_MANIFEST_DIR"));
+    cargo
 }
 
 /// `target/PROFILE`, of which this runs: a binary in it, or a test in its `deps`.

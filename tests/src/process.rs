@@ -9,13 +9,17 @@
 )]
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, Command};
+
+use crate::binaries;
+use crate::footprint::Footprint;
 
 /// Longest time until a process says that it is ready.
 const START: Duration = Duration::from_secs(10);
@@ -26,6 +30,7 @@ pub struct Process {
     child: Child,
     address: SocketAddr,
     admin: SocketAddr,
+    log: Arc<Mutex<String>>,
 }
 
 impl Process {
@@ -34,24 +39,21 @@ impl Process {
     /// # Panics
     /// When it is not ready in time; with what it said.
     pub async fn serve(environment: impl Iterator<Item = (String, String)>) -> Self {
-        let mut child = Command::new(binary())
-            .arg("serve")
-            .env_clear()
-            .envs(environment)
-            .env("THREATRELAY_LOG_FORMAT", "json")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .expect("the relay's process");
-        let mut log = BufReader::new(child.stderr.take().expect("its standard error")).lines();
-        let ready = tokio::time::timeout(START, ready(&mut log)).await.expect("a relay that is ready in time");
+        let mut child = command("serve", environment).spawn().expect("the relay's process");
+        let log = Arc::<Mutex<String>>::default();
+        let mut lines = BufReader::new(child.stderr.take().expect("its standard error")).lines();
+        let ready =
+            tokio::time::timeout(START, ready(&mut lines, &log)).await.expect("a relay that is ready in time");
+        let kept = Arc::clone(&log);
         // Somebody has to read on, or the process would wait for room to log.
-        tokio::spawn(async move { while let Ok(Some(_)) = log.next_line().await {} });
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = lines.next_line().await {
+                keep(&kept, &line);
+            }
+        });
         let address =
             |key: &str| ready[key].as_str().and_then(|text| text.parse().ok()).expect("an address in the log");
-        Self { child, address: address("relay"), admin: address("admin") }
+        Self { child, address: address("relay"), admin: address("admin"), log }
     }
 
     /// Where the relay endpoints are.
@@ -72,14 +74,26 @@ impl Process {
         self.child.id()
     }
 
+    /// Everything it has logged so far.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What it takes of the machine; nothing once it has ended.
+    #[must_use]
+    pub fn footprint(&self) -> Footprint {
+        Footprint::of(self.id().unwrap_or_default())
+    }
+
     /// Sends a signal by name, e.g. `TERM`.
     ///
     /// # Panics
     /// When `kill` cannot be run.
     pub async fn signal(&self, name: &str) {
-        let Some(id) = self.id() else { return };
-        let sent = Command::new("kill").args([&format!("-{name}"), &id.to_string()]).status().await;
-        assert!(sent.expect("the command kill").success(), "kill -{name} {id}");
+        if let Some(id) = self.id() {
+            signal(id, name).await;
+        }
     }
 
     /// Waits until the process has ended by itself.
@@ -92,36 +106,61 @@ impl Process {
     }
 }
 
-/// The log line that says where the relay listens.
-async fn ready(log: &mut Lines<BufReader<ChildStderr>>) -> Value {
-    let mut said = String::new();
-    loop {
-        let line = log.next_line().await.expect("the relay's log");
-        let Some(line) = line else { break };
+/// Sends a signal by name to a process.
+///
+/// # Panics
+/// When `kill` cannot be run or does not find the process.
+pub async fn signal(id: u32, name: &str) {
+    let sent = Command::new("kill").args([&format!("-{name}"), &id.to_string()]).status().await;
+    assert!(sent.expect("the command kill").success(), "kill -{name} {id}");
+}
+
+/// `threatrelay` with these arguments, separated by blanks, and this environment alone; it logs JSON into a pipe.
+#[must_use]
+pub fn command(arguments: &str, environment: impl Iterator<Item = (String, String)>) -> Command {
+    let mut command = Command::new(binary());
+    command
+        .args(arguments.split(' '))
+        .env_clear()
+        .envs(environment)
+        .env("THREATRELAY_LOG_FORMAT", "json")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    command
+}
+
+/// The log line that says where the relay listens; all lines so far are kept.
+async fn ready(lines: &mut Lines<BufReader<ChildStderr>>, log: &Mutex<String>) -> Value {
+    while let Some(line) = lines.next_line().await.expect("the relay's log") {
+        keep(log, &line);
         let event: Value = serde_json::from_str(&line).unwrap_or_default();
         if event["message"] == "ready" {
             return event;
         }
-        said.push_str(&line);
-        said.push('\n');
     }
-    panic!("the relay did not start: {said}")
+    panic!("the relay did not start: {}", log.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
-/// The binary to test, built if need be.
-fn binary() -> PathBuf {
+fn keep(log: &Mutex<String>, line: &str) {
+    let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
+    log.push_str(line);
+    log.push('\n');
+}
+
+/// The binary to test, built if need be, once.
+///
+/// # Panics
+/// When it cannot be built.
+pub fn binary() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(find_binary)
+}
+
+fn find_binary() -> PathBuf {
     if let Some(path) = std::env::var_os("THREATRELAY_BINARY") {
         return path.into();
     }
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut build = std::process::Command::new(cargo);
-    build.args(["build", "--quiet", "--package", "threatrelay", "--bin", "threatrelay"]);
-    if !cfg!(debug_assertions) {
-        build.arg("--release");
-    }
-    let outcome = build.current_dir(env!("CARGO_MANIFEST_DIR")).status().expect("cargo, to build the relay");
-    assert!(outcome.success(), "the relay cannot be built");
-    // This test is in target/<profile>/deps.
-    let test = std::env::current_exe().expect("the path of this test");
-    test.parent().and_then(|deps| deps.parent()).expect("the build directory").join("threatrelay")
+    binaries::current("threatrelay").expect("the relay's binary")
 }

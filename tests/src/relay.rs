@@ -19,11 +19,12 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use threatrelay::auth::outside::Outside;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::process::Command;
 use tokio::task::JoinHandle;
 
 use crate::fake_otx::{FakeOtx, KEY};
 use crate::issuer::{AUDIENCE, Issuer, claims};
-use crate::process::Process;
+use crate::process::{self, Process};
 use crate::reply::RelayAnswer;
 use crate::schema;
 
@@ -135,6 +136,14 @@ impl Builder {
         self.relay(process.address(), process.admin(), Running::Process(Box::new(process)))
     }
 
+    /// The command that [`Builder::spawn`] would run, or another of the binary in the same environment. The files of
+    /// the settings are there as long as the builder.
+    #[must_use]
+    pub fn command(&self, arguments: &str) -> Command {
+        let settings = self.settings.clone().into_iter().map(|(name, value)| (name.to_owned(), value));
+        process::command(arguments, settings)
+    }
+
     fn environment(&mut self) -> impl Iterator<Item = (String, String)> + use<> {
         std::mem::take(&mut self.settings).into_iter().map(|(name, value)| (name.to_owned(), value))
     }
@@ -172,6 +181,15 @@ impl TestRelay {
             Running::Task(_) => None,
             Running::Process(process) => Some(process),
         }
+    }
+
+    /// Its metrics, as text.
+    ///
+    /// # Panics
+    /// When there is no answer.
+    pub async fn metrics(&self) -> String {
+        let scraped = self.client.get(format!("http://{}/metrics", self.admin)).send().await.expect("metrics");
+        scraped.text().await.expect("metrics as text")
     }
 
     /// Who signs the tokens it trusts.

@@ -44,7 +44,8 @@ async fn for_one_namespace_every_right_is_used_and_nothing_is_refused() {
 /// A control plane with the operator's types, account and roles, and all optional APIs.
 async fn prepared() -> ControlPlane {
     let plane = ControlPlane::start().await.unwrap();
-    let crd = std::process::Command::new(binaries::shipped("threatrelay-operator")).arg("crd").output().unwrap();
+    let crd =
+        std::process::Command::new(binaries::shipped("threatrelay-operator").unwrap()).arg("crd").output().unwrap();
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("crd.yaml"), crd.stdout).unwrap();
     fs::write(folder.path().join("monitors.json"), service_monitors().to_string()).unwrap();
@@ -88,6 +89,13 @@ async fn every_right_is_used(plane: &ControlPlane, namespace: &str, flags: &[&st
     scene.apply(&everything("second.soc.example", 4)).await;
     scene.api.apply(&scene.path("api/v1", "secrets", "otx"), &secret("second")).await.unwrap();
     scene.settled("second.soc.example").await;
+    // What has been told once already is counted up, which is another right than telling it.
+    for _ in 0..2 {
+        scene.api.delete(&scene.path("api/v1", "secrets", "otx")).await.unwrap();
+        scene.keys_are("False").await;
+        scene.api.apply(&scene.path("api/v1", "secrets", "otx"), &secret("third")).await.unwrap();
+        scene.keys_are("True").await;
+    }
     scene
         .apply(&json!({
             "auth": {"audiences": ["https://otx.soc.example"]}, "replicas": 1,
@@ -157,6 +165,18 @@ impl Scene<'_> {
         wait.within(Duration::from_secs(30)).matches(count, |count| (*count > 0) == there).await.unwrap();
     }
 
+    /// Waits until the operator says so of the keys.
+    async fn keys_are(&self, resolved: &str) {
+        let relay = self.path("apis/threatrelay.dev/v1alpha1", "threatrelays", "otx");
+        let look = async || {
+            let conditions = self.api.field(&relay, "/status/conditions").await.unwrap();
+            let conditions = conditions.as_array().cloned().unwrap_or_default();
+            conditions.into_iter().find(|condition| condition["type"] == "CredentialsResolved").unwrap_or_default()
+        };
+        let wait = Eventually::new(format!("CredentialsResolved is {resolved}")).within(Duration::from_secs(30));
+        wait.matches(look, |condition| condition["status"] == resolved).await.unwrap();
+    }
+
     /// Waits until the Ingress has this host and the operator has said so.
     async fn settled(&self, host: &str) {
         let relay = self.path("apis/threatrelay.dev/v1alpha1", "threatrelays", "otx");
@@ -187,7 +207,7 @@ impl Operator {
         let folder = tempfile::tempdir().unwrap();
         let kubeconfig = folder.path().join("kubeconfig");
         fs::write(&kubeconfig, plane.api().access().with_token(token).kubeconfig()).unwrap();
-        let mut command = Command::new(binaries::shipped("threatrelay-operator"));
+        let mut command = Command::new(binaries::shipped("threatrelay-operator").unwrap());
         command.args(["run", "--listen", "127.0.0.1:0", "--lease-namespace", SYSTEM]).args(flags);
         command.env("KUBECONFIG", kubeconfig).stdin(Stdio::null()).kill_on_drop(true);
         Self { child: command.spawn().unwrap(), _folder: folder }

@@ -1,147 +1,204 @@
-//! Many tenants at one relay, each with an OTX key, a limit and private pulses of its own: nothing of one is ever seen by
-//! or charged to another.
+//! Tenants of one relay: each with an OTX key, a limit and private pulses of its own. What one may see, how much of it,
+//! and how often it may ask is never decided by what another does.
 #![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
-use futures_util::stream::{self, StreamExt};
+use futures_util::StreamExt;
+use futures_util::future::join_all;
 use serde_json::{Value, json};
-use tests::engine::{EVIL, evil_among, pulse};
+use tests::eventually::Eventually;
 use tests::fake_otx::scale::Scale;
 use tests::fake_otx::{FakeOtx, Fault, Key, Route, Rule};
-use tests::relay::{Builder, TestRelay};
+use tests::relay::{Builder, TestRelay, payload};
 use tests::reply::{errors, pulses};
-use threatrelay::demo::upstream::{Account, Content, Dataset, Pulse};
+use tests::world::{domain, pulse};
+use threatrelay::demo::upstream::{Account, Content, Dataset};
 
-const TENANTS: usize = 12;
-/// Pulses that everybody sees; those of the tenants come after them, two each.
-const PUBLIC: usize = 3;
-/// Limits that requests carry, `CTR_ENTITIES_LIMIT`; the last is more than there is.
-const LIMITS: [usize; 4] = [1, 2, 4, 1000];
+const TENANTS: usize = 8;
 const REQUESTS: usize = 10_000;
-const AT_ONCE: usize = 32;
+const UNDER_WAY: usize = 24;
+/// Domains that each tenant has two private pulses about, beside two public ones.
+const DOMAINS: usize = 5;
 
-fn owner(tenant: usize) -> String {
-    format!("owner-{tenant:02}")
+/// One of the callers.
+#[derive(Clone, Debug)]
+struct Tenant(usize);
+
+impl Tenant {
+    fn key(&self) -> String {
+        format!("key-of-tenant-{}", self.0)
+    }
+
+    fn account(&self) -> String {
+        format!("tenant-{}", self.0)
+    }
+
+    /// `CTR_ENTITIES_LIMIT`; tenants next to each other differ most.
+    fn limit(&self) -> usize {
+        [1, 1000, 2, 3][self.0 % 4]
+    }
+
+    fn token(&self, relay: &TestRelay) -> String {
+        relay.token_with(&json!({"key": self.key(), "CTR_ENTITIES_LIMIT": self.limit()}))
+    }
+
+    /// Ids of the pulses about a domain that this tenant may see, as many as its limit allows, newest first.
+    fn sees(&self, about: usize) -> Vec<String> {
+        let ids = (0..PER_DOMAIN).map(|nth| (about * PER_DOMAIN) + nth);
+        let mine = ids.filter(|id| owner(*id).is_none_or(|owner| owner == self.0));
+        mine.take(self.limit()).map(Scale::pulse_id).collect()
+    }
 }
 
-fn key(tenant: usize) -> String {
-    format!("key-of-owner-{tenant:02}-and-nobody-else")
+/// Pulses about each domain: two private ones of each tenant, then two public ones.
+const PER_DOMAIN: usize = 2 * TENANTS + 2;
+
+/// Whose private pulse this is, if it is private.
+fn owner(id: usize) -> Option<usize> {
+    let nth = id % PER_DOMAIN;
+    (nth < 2 * TENANTS).then_some(nth / 2)
 }
 
-/// The private pulses of a tenant.
-fn own(tenant: usize) -> [usize; 2] {
-    [PUBLIC + 2 * tenant, PUBLIC + 2 * tenant + 1]
+fn name(about: usize) -> String {
+    format!("asked-{about}.example")
 }
 
-/// An OTX in which every pulse holds [`EVIL`].
 fn dataset() -> Dataset {
-    let public = (0..PUBLIC).map(|index| pulse(index, evil_among(3)));
-    let private = (0..TENANTS).flat_map(|tenant| {
-        own(tenant).map(|index| Pulse { visible_to: Some(owner(tenant)), ..pulse(index, evil_among(3)) })
+    let account = |tenant: usize| Account {
+        key: Tenant(tenant).key(),
+        username: Tenant(tenant).account(),
+        user_id: tenant as u64 + 1,
+    };
+    let pulses = (0..DOMAINS * PER_DOMAIN).map(|id| {
+        let rows = vec![domain(&name(id / PER_DOMAIN), "2026-01-01T00:00:00")];
+        let mut made = pulse(&Scale::pulse_id(id), rows);
+        let minutes = 1439 - id;
+        made.modified = format!("2026-01-02T{:02}:{:02}:00.500000", minutes / 60, minutes % 60);
+        made.visible_to = owner(id).map(|owner| Tenant(owner).account());
+        made
     });
-    let account = |tenant: usize| Account { key: key(tenant), username: owner(tenant), user_id: 100 + tenant as u64 };
-    Dataset::new(Content {
-        accounts: (0..TENANTS).map(account).collect(),
-        pulses: public.chain(private).collect(),
-        ..Content::default()
-    })
+    let content =
+        Content { accounts: (0..TENANTS).map(account).collect(), pulses: pulses.collect(), ..Content::default() };
+    Dataset::new(content)
 }
 
-/// The pulses that a tenant's request is answered with: the newest, up to its limit.
-fn expected(tenant: usize, limit: usize) -> BTreeSet<String> {
-    let mut seen: Vec<usize> = (0..PUBLIC).chain(own(tenant)).collect();
-    seen.reverse();
-    seen.into_iter().take(limit).map(Scale::pulse_id).collect()
+fn relay(fake: &FakeOtx) -> Builder {
+    fake.set_round_trip(Duration::ZERO);
+    Builder::new(&fake.url()).set("THREATRELAY_OTX_HOURLY_BUDGET", "1000000")
 }
 
-/// Every tenant's token with each limit.
-fn tokens(relay: &TestRelay) -> Arc<Vec<(usize, usize, String)>> {
-    let token =
-        |tenant: usize, limit: usize| relay.token_with(&json!({"key": key(tenant), "CTR_ENTITIES_LIMIT": limit}));
-    let all = (0..TENANTS).flat_map(|tenant| LIMITS.map(|limit| (tenant, limit, token(tenant, limit))));
-    Arc::new(all.collect())
+async fn asked(relay: &TestRelay, token: &str, about: usize) -> Value {
+    let answer = relay.post_with("/observe/observables", token, payload(&[("domain", &name(about))])).await;
+    serde_json::from_slice(&answer.body).unwrap_or_default()
 }
 
-/// Sends that many requests of all tenants in turn and returns what was mixed up.
+/// Sends all requests, tenants and domains in turn, and gives the answers that are not the tenant's own.
 async fn mix_ups(relay: &TestRelay, requests: usize) -> Vec<String> {
-    let tokens = tokens(relay);
-    let body = tests::relay::payload(&[("domain", EVIL)]);
-    let asked = stream::iter(0..requests).map(|number| {
-        // A step without a common factor with the number of tokens, so that neighbours differ in tenant and limit.
-        let (tenant, limit, token) = &tokens[number * 7 % tokens.len()];
-        let body = body.clone();
+    let tokens: Vec<String> = (0..TENANTS).map(|tenant| Tenant(tenant).token(relay)).collect();
+    let ask = |index: usize| {
+        let (tenant, about) = (Tenant(index % TENANTS), index / TENANTS % DOMAINS);
+        let token = &tokens[tenant.0];
         async move {
-            let answer = relay.post_with("/observe/observables", token, body).await;
-            let answer: Value = serde_json::from_slice(&answer.body).unwrap();
-            let seen: BTreeSet<String> = pulses(&answer, "sightings").into_iter().map(str::to_owned).collect();
-            let right = seen == expected(*tenant, *limit) && errors(&answer).is_empty();
-            (!right).then(|| format!("tenant {tenant}, limit {limit}: {seen:?}, {:?}", errors(&answer)))
+            let body = asked(relay, token, about).await;
+            let (found, own) = (pulses(&body, "indicators"), tenant.sees(about));
+            (found != own).then(|| format!("{tenant:?} about {about}: {found:?} is not {own:?}: {}", body["errors"]))
         }
-    });
-    asked.buffer_unordered(AT_ONCE).filter_map(async |mixed| mixed).collect().await
+    };
+    let answers = futures_util::stream::iter((0..requests).map(ask)).buffer_unordered(UNDER_WAY);
+    answers.filter_map(std::future::ready).collect().await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ten_thousand_interleaved_requests_are_answered_each_by_its_own_key_and_limit() {
+async fn ten_thousand_interleaved_requests_are_each_answered_with_what_is_the_tenants_own() {
     let fake = FakeOtx::with(dataset()).await.unwrap();
-    let relay = TestRelay::before(&fake).await;
-    let mixed = mix_ups(&relay, REQUESTS).await;
-    assert!(mixed.is_empty(), "{} of {REQUESTS}: {:?}", mixed.len(), &mixed[..mixed.len().min(5)]);
-    // Private listings were asked for by their owner alone, and by nobody twice.
-    let mut asked = BTreeSet::new();
-    for call in fake.calls().into_iter().filter(|call| call.route != Route::General) {
-        for tenant in 0..TENANTS {
-            if own(tenant).iter().any(|index| call.target.contains(&Scale::pulse_id(*index))) {
-                assert_eq!(call.key, Key::Of(owner(tenant)), "{}", call.target);
-                assert!(asked.insert(call.target.clone()), "twice: {}", call.target);
-            }
+    // Short-lived, so that answers are remembered, shared and asked anew all the time.
+    let relay = relay(&fake).set("THREATRELAY_CACHE_GENERAL_TTL", "200ms").start().await;
+    let wrong = mix_ups(&relay, REQUESTS).await;
+    assert!(wrong.is_empty(), "{} of {REQUESTS}: {:#?}", wrong.len(), &wrong[..wrong.len().min(5)]);
+    let calls = fake.calls();
+    assert!(calls.len() > 2 * DOMAINS * TENANTS, "remembered throughout: {} calls", calls.len());
+    for call in &calls {
+        let id = call.target.split('/').nth(4).unwrap_or_default();
+        let number = (0..DOMAINS * PER_DOMAIN).find(|number| Scale::pulse_id(*number) == id);
+        if let Some(owner) = number.and_then(owner) {
+            assert_eq!(call.key, Key::Of(Tenant(owner).account()), "{}", call.target);
         }
     }
-    assert_eq!(asked.len(), 2 * TENANTS);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_a_cache_they_are_too() {
+async fn without_a_cache_requests_under_way_share_nothing_private() {
     let fake = FakeOtx::with(dataset()).await.unwrap();
-    let relay = Builder::new(&fake.url()).set("THREATRELAY_CACHE_ENABLED", "false").start().await;
-    let mixed = mix_ups(&relay, 500).await;
-    assert!(mixed.is_empty(), "{} of 500: {:?}", mixed.len(), &mixed[..mixed.len().min(5)]);
+    let relay = relay(&fake).set("THREATRELAY_CACHE_ENABLED", "false").start().await;
+    fake.set_round_trip(Duration::from_millis(5));
+    let wrong = mix_ups(&relay, 800).await;
+    assert!(wrong.is_empty(), "{} of 800: {:#?}", wrong.len(), &wrong[..wrong.len().min(5)]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_tenant_whose_budget_is_spent_costs_the_others_nothing() {
+async fn the_answers_of_an_outage_are_those_of_the_tenant() {
     let fake = FakeOtx::with(dataset()).await.unwrap();
-    let relay = Builder::new(&fake.url())
-        .set("THREATRELAY_CACHE_ENABLED", "false")
-        .set("THREATRELAY_OTX_HOURLY_BUDGET", "60")
-        .start()
-        .await;
-    let unknown: Vec<String> = (0..80).map(|index| format!("unknown-{index}.example")).collect();
-    let unknown: Vec<(&str, &str)> = unknown.iter().map(|name| ("domain", name.as_str())).collect();
-    let noisy = relay.observe_with(&json!({"key": key(0)}), &unknown).await;
-    let refused = errors(&noisy).iter().filter(|(code, ..)| code == "too many requests").count();
-    assert!(refused > 0, "{:?}", errors(&noisy));
-    for tenant in 1..TENANTS {
-        let body = relay.observe_with(&json!({"key": key(tenant)}), &[("domain", EVIL)]).await;
-        assert_eq!((pulses(&body, "sightings").len(), errors(&body)), (PUBLIC + 2, vec![]), "tenant {tenant}");
+    let relay = relay(&fake).set("THREATRELAY_CACHE_GENERAL_TTL", "1ms").start().await;
+    assert_eq!(mix_ups(&relay, TENANTS * DOMAINS).await, Vec::<String>::new());
+    fake.add(Rule::always(Fault::status(503)));
+    for tenant in (0..TENANTS).map(Tenant) {
+        for about in 0..DOMAINS {
+            let body = asked(&relay, &tenant.token(&relay), about).await;
+            assert_eq!(pulses(&body, "indicators"), tenant.sees(about), "{tenant:?}: {}", body["errors"]);
+        }
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_tenant_whom_otx_throttles_or_refuses_costs_the_others_nothing() {
+async fn a_spent_budget_and_a_throttled_key_are_the_tenants_own() {
     let fake = FakeOtx::with(dataset()).await.unwrap();
-    let relay = Builder::new(&fake.url()).set("THREATRELAY_CACHE_ENABLED", "false").start().await;
-    let private = Scale::pulse_id(own(0)[0]);
-    fake.add(Rule::on(Route::Listing, Fault::throttled(Some("30"))).containing(&private));
-    fake.add(Rule::on(Route::Detail, Fault::throttled(Some("30"))).containing(&private));
-    let refused = relay.observe_with(&json!({"key": key(0)}), &[("domain", EVIL)]).await;
-    assert!(errors(&refused).iter().any(|(code, ..)| code == "too many requests"), "{:?}", errors(&refused));
-    let unknown = relay.observe_with(&json!({"key": "a key that OTX does not know"}), &[("domain", EVIL)]).await;
-    assert_eq!(errors(&unknown)[0].0, "authorization error");
-    for tenant in 1..TENANTS {
-        let body = relay.observe_with(&json!({"key": key(tenant)}), &[("domain", EVIL)]).await;
-        assert_eq!((pulses(&body, "sightings").len(), errors(&body)), (PUBLIC + 2, vec![]), "tenant {tenant}");
+    let relay = relay(&fake).set("THREATRELAY_OTX_HOURLY_BUDGET", "1000");
+    let relay = relay.set("THREATRELAY_OTX_DEADLINE", "2s").set("THREATRELAY_CACHE_ENABLED", "false").start().await;
+    let loud = Tenant(1).token(&relay);
+    let unknown: Vec<String> = (0..250).map(|index| format!("2001:db8::{index:x}")).collect();
+    let unknown: Vec<(&str, &str)> = unknown.iter().map(|value| ("ipv6", value.as_str())).collect();
+    let body = relay
+        .post_with("/observe/observables", &loud, payload(&unknown))
+        .await
+        .checked(tests::schema::Answer::Observe);
+    assert!(errors(&body).iter().any(|(code, ..)| code == "too many requests"), "{:?}", errors(&body).first());
+    fake.add(Rule::on(Route::General, Fault::throttled(Some("30"))).containing("asked-4").times(1));
+    asked(&relay, &Tenant(2).token(&relay), 4).await;
+    let rests = asked(&relay, &Tenant(2).token(&relay), 0).await;
+    assert_eq!(errors(&rests)[0].0, "too many requests");
+    for tenant in [0, 3, 4, 5].map(Tenant) {
+        let body = asked(&relay, &tenant.token(&relay), 0).await;
+        assert_eq!(pulses(&body, "indicators"), tenant.sees(0), "{tenant:?}: {}", body["errors"]);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tenant_that_takes_all_the_room_it_can_leaves_room_for_others() {
+    let fake = FakeOtx::with(dataset()).await.unwrap();
+    let relay = relay(&fake).set("THREATRELAY_LIMITS_CONCURRENT_REQUESTS", "64");
+    let relay = Arc::new(relay.set("THREATRELAY_CACHE_ENABLED", "false").start().await);
+    fake.add(Rule::on(Route::General, Fault::Honest).containing("asked-4").delay(Duration::from_secs(3)));
+    let loud = Tenant(1).token(&relay);
+    let flood: Vec<_> = (0..400)
+        .map(|_| {
+            let (relay, loud) = (Arc::clone(&relay), loud.clone());
+            tokio::spawn(async move {
+                relay.post_with("/observe/observables", &loud, payload(&[("domain", "asked-4.example")])).await.status
+            })
+        })
+        .collect();
+    let refused = async || {
+        let text = relay.metrics().await;
+        text.lines().any(|line| line.starts_with("relay_responses_total") && line.contains("refused"))
+    };
+    Eventually::new("the loud tenant is refused").matches(refused, |refused| *refused).await.unwrap();
+    for tenant in [0, 2, 3].map(Tenant).iter().cycle().take(30) {
+        let body = asked(&relay, &tenant.token(&relay), 0).await;
+        assert_eq!(pulses(&body, "indicators"), tenant.sees(0), "{tenant:?}: {body}");
+    }
+    let outcomes: Vec<u16> = join_all(flood).await.into_iter().map(Result::unwrap).collect();
+    let count = |status| outcomes.iter().filter(|outcome| **outcome == status).count();
+    assert!(count(200) >= 32 && count(200) + count(503) == outcomes.len(), "{outcomes:?}");
 }

@@ -1,13 +1,10 @@
 //! Schemas of the texts and maps that several fields share. Each has an upper bound, which also bounds the cost of the
 //! rules, and says in a pattern or a rule what the relay or Kubernetes would refuse later.
 
-use schemars::{Schema, SchemaGenerator, json_schema};
-use serde_json::{Map, Value};
+use std::fmt::Write;
 
-/// An empty object: the schema's default of a section whose fields all have defaults of their own.
-pub(super) fn empty() -> Map<String, Value> {
-    Map::new()
-}
+use schemars::{Schema, SchemaGenerator, json_schema};
+use serde_json::Value;
 
 /// A Kubernetes object name: a DNS-1123 subdomain.
 pub(super) fn object_name(_: &mut SchemaGenerator) -> Schema {
@@ -50,7 +47,7 @@ pub(super) fn duration_or_zero<const MAX: u64>(_: &mut SchemaGenerator) -> Schem
 
 fn spans(rule: &str, message: &str) -> Schema {
     json_schema!({
-        "type": "string", "minLength": 2, "maxLength": 16, "pattern": "^[0-9]{1,6}(ms|s|m|h)$",
+        "type": "string", "minLength": 2, "maxLength": 16, "pattern": "^[0-9]{1,7}(ms|s|m|h)$",
         "x-kubernetes-validations": [{"rule": rule, "message": message}],
     })
 }
@@ -133,5 +130,33 @@ fn strip(value: &mut Value) {
             object.values_mut().for_each(strip);
         }
         _ => {}
+    }
+}
+
+/// Writes defaults and bounds of values into their descriptions, before the example: `kubectl explain` shows no more
+/// than the description.
+pub(super) fn with_facts_in_words(schema: &mut Schema) {
+    if let Some(object) = schema.as_object_mut() {
+        object.values_mut().for_each(describe);
+    }
+}
+
+fn describe(value: &mut Value) {
+    let Value::Object(object) = value else { return };
+    object.values_mut().for_each(describe);
+    let mut facts = String::new();
+    let shown = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    if let Some(default) = object.get("default") {
+        let _infallible = write!(facts, "Default: `{}`. ", shown(default));
+    }
+    let bound = |name: &str| object.get(name).and_then(Value::as_f64);
+    if let (Some(least), Some(most)) = (bound("minimum"), bound("maximum")) {
+        let _infallible = write!(facts, "From {least} to {most}. ");
+    }
+    if let Some(Value::String(text)) = object.get_mut("description")
+        && let Some((meaning, example)) = text.clone().split_once("Example: `")
+        && !meaning.contains(&facts)
+    {
+        *text = format!("{meaning}{facts}Example: `{example}");
     }
 }

@@ -22,6 +22,8 @@ struct Settings<'a> {
     extra_ca_file: Option<String>,
     cache: Cache<'a>,
     shutdown: Shutdown,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    telemetry: Option<Telemetry<'a>>,
     log: Log<'a>,
 }
 
@@ -87,6 +89,23 @@ struct Shutdown {
 }
 
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Telemetry<'a> {
+    otlp: Otlp<'a>,
+    sample_ratio: &'a str,
+    record_observables: bool,
+    trust_traceparent: bool,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Otlp<'a> {
+    endpoint: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    headers_file: Option<String>,
+}
+
+#[derive(Serialize)]
 struct Log<'a> {
     level: &'a str,
     format: &'static str,
@@ -138,6 +157,15 @@ pub(super) fn text(validated: &Validated) -> String {
             }),
         },
         shutdown: Shutdown { lame_duck: "5s", drain: "25s" },
+        telemetry: spec.telemetry.as_ref().map(|telemetry| Telemetry {
+            otlp: Otlp {
+                endpoint: &telemetry.otlp.endpoint,
+                headers_file: telemetry.otlp.headers_secret_ref.as_ref().map(|_| file("otlp/headers")),
+            },
+            sample_ratio: &telemetry.sample_ratio,
+            record_observables: telemetry.record_observables,
+            trust_traceparent: telemetry.trust_traceparent,
+        }),
         log: Log { level: &spec.log.level, format: spec.log.format.word() },
     };
     // Texts, numbers and switches: there is nothing that YAML could not hold.

@@ -61,6 +61,10 @@ pub(super) fn build(validated: &Validated) -> (Vec<Volume>, Vec<VolumeMount>) {
     if let Some(reference) = spec.cache.shared.as_ref().and_then(|shared| shared.password_secret_ref.as_ref()) {
         volumes.push(one_file("shared-cache", reference, "password"));
     }
+    if let Some(reference) = spec.telemetry.as_ref().and_then(|telemetry| telemetry.otlp.headers_secret_ref.as_ref())
+    {
+        volumes.push(one_file("otlp", reference, "headers"));
+    }
     let mounts = volumes.iter().map(|volume| mount(&volume.name)).collect();
     (volumes, mounts)
 }

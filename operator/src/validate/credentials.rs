@@ -15,6 +15,7 @@ use crate::validate::ownership::is_owned;
 const DEFAULT_FILE: &str = "default";
 
 /// Every OTX key of a resource: its file, where it is, and the field that says so.
+#[must_use]
 pub fn references(spec: &ThreatRelaySpec) -> Vec<(&str, &KeyRef, String)> {
     let Some(credentials) = &spec.credentials else { return Vec::new() };
     let default = credentials
@@ -32,7 +33,7 @@ pub(super) fn keys(owner: &Owner, spec: &ThreatRelaySpec, observed: &Observed, f
     let Some(credentials) = &spec.credentials else { return Keys::InTokens };
     if credentials.mode == CredentialsMode::Direct {
         for (_, reference, field) in references(spec) {
-            findings.extend(look(owner, reference, &field, observed).and_then(check_key).err());
+            findings.extend(look(owner, reference, &field, observed).and_then(|found| check_key(&found)).err());
         }
         return Keys::Direct;
     }
@@ -40,13 +41,12 @@ pub(super) fn keys(owner: &Owner, spec: &ThreatRelaySpec, observed: &Observed, f
     let mut files = BTreeMap::new();
     for (file, reference, field) in references(spec) {
         let found = look(owner, reference, &field, observed).and_then(|found| {
-            let Found { at, content: Some(content) } = found else {
-                return Err(finding(
-                    Reason::Forbidden,
-                    format!("the operator does not read Secrets; set spec.credentials.mode to direct ({field})"),
-                ));
-            };
-            check_key(Found { at, content: Some(content) }).map(|()| content.clone())
+            check_key(&found)?;
+            found.content.ok_or_else(|| {
+                let message =
+                    format!("{field}: the operator does not read Secrets. Set spec.credentials.mode to direct.");
+                finding(Reason::Forbidden, message)
+            })
         });
         let content = match found {
             Ok(content) => Some(Content::from(without_last_break(content.expose()).to_vec())),
@@ -61,14 +61,20 @@ pub(super) fn keys(owner: &Owner, spec: &ThreatRelaySpec, observed: &Observed, f
     Keys::Managed(files)
 }
 
-/// Secrets that pods mount themselves in every mode: the shared secret of `hs256`, the password of the shared cache.
+/// Secrets that pods mount themselves in every mode: the shared secret of `hs256`, the password of the shared cache, the
+/// headers for the collector of traces.
 pub(super) fn check_mounted(owner: &Owner, spec: &ThreatRelaySpec, observed: &Observed, findings: &mut Vec<Finding>) {
     let hs256 = spec.auth.hs256_secret_ref.as_ref();
     let password = spec.cache.shared.as_ref().and_then(|shared| shared.password_secret_ref.as_ref());
-    let mounted = [(hs256, "spec.auth.hs256SecretRef"), (password, "spec.cache.shared.passwordSecretRef")];
+    let headers = spec.telemetry.as_ref().and_then(|telemetry| telemetry.otlp.headers_secret_ref.as_ref());
+    let mounted = [
+        (hs256, "spec.auth.hs256SecretRef"),
+        (password, "spec.cache.shared.passwordSecretRef"),
+        (headers, "spec.telemetry.otlp.headersSecretRef"),
+    ];
     for (reference, field) in mounted {
         let Some(reference) = reference else { continue };
-        findings.extend(look(owner, reference, field, observed).and_then(check_not_empty).err());
+        findings.extend(look(owner, reference, field, observed).and_then(|found| check_not_empty(&found)).err());
     }
 }
 
@@ -126,7 +132,7 @@ fn look<'a>(owner: &Owner, reference: &KeyRef, field: &str, observed: &'a Observ
     }
 }
 
-fn check_not_empty(found: Found<'_>) -> Result<(), Finding> {
+fn check_not_empty(found: &Found<'_>) -> Result<(), Finding> {
     match found.content.map(Content::expose) {
         Some(bytes) if bytes.trim_ascii().is_empty() => {
             Err(finding(Reason::SecretKeyEmpty, format!("{} is empty. Write the value into it.", found.at)))
@@ -136,15 +142,14 @@ fn check_not_empty(found: Found<'_>) -> Result<(), Finding> {
 }
 
 /// What the relay takes as a key: visible ASCII in one line.
-fn check_key(found: Found<'_>) -> Result<(), Finding> {
-    let bytes = found.content.map(Content::expose);
-    let at = found.at.clone();
+fn check_key(found: &Found<'_>) -> Result<(), Finding> {
     check_not_empty(found)?;
-    match bytes {
+    match found.content.map(Content::expose) {
         Some(bytes) if !without_last_break(bytes).iter().all(u8::is_ascii_graphic) => Err(finding(
             Reason::SecretKeyInvalid,
             format!(
-                "{at} holds what no OTX key has (spaces, several lines or other than ASCII). Write the bare key into it."
+                "{} holds what no OTX key has: spaces, several lines or other than ASCII. Write the bare key into it.",
+                found.at
             ),
         )),
         _ => Ok(()),

@@ -26,6 +26,7 @@ pub(super) fn check(spec: &ThreatRelaySpec, policy: &Policy) -> Result<Vec<Desti
         ("spec.upstream.baseUrl", Some(&upstream.base_url), 443),
         ("spec.upstream.proxy", upstream.proxy.as_ref(), 443),
         ("spec.cache.shared.url", spec.cache.shared.as_ref().map(|shared| &shared.url), 6379),
+        ("spec.telemetry.otlp.endpoint", spec.telemetry.as_ref().map(|telemetry| &telemetry.otlp.endpoint), 443),
     ];
     let mut destinations = Vec::new();
     for (field, url, default_port) in named {

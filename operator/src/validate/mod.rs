@@ -8,8 +8,6 @@ mod image;
 pub mod ownership;
 mod policy;
 mod replicas;
-#[cfg(test)]
-mod tests;
 
 use std::collections::BTreeMap;
 

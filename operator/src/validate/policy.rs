@@ -16,8 +16,8 @@ pub struct Policy {
     pub pull_policy: PullPolicy,
     /// Secrets with which nodes get images, in the namespace of each relay.
     pub pull_secrets: Vec<String>,
-    /// Hosts that a resource may send credentials to, beside OTX: for `upstream.baseUrl`, `upstream.proxy` and
-    /// `cache.shared.url`. `host` or `host:port`; `*.domain` allows all names below, `*` everything.
+    /// Hosts that a resource may send credentials to, beside OTX: for `upstream.baseUrl`, `upstream.proxy`,
+    /// `cache.shared.url` and `telemetry.otlp.endpoint`. `host` or `host:port`; `*.domain` allows all names below, `*` everything.
     pub allowed_destinations: Vec<String>,
     /// The operator's own pods, which read the relays' admin port. Unknown outside a cluster.
     pub operator: Option<OperatorPods>,

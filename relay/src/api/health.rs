@@ -55,6 +55,7 @@ struct Bucket {
 pub async fn health(app: &App, headers: &HeaderMap) -> Result<Envelope<Health>, Refusal> {
     let _slot = app.admit()?;
     let caller = app.authenticate(headers).await.map_err(ErrorEntry::from)?;
+    let _share = app.share(&caller)?;
     let health = app.otx.health(&caller.key).await.map_err(|failure| failure.entry())?;
     let quotas = (app.config.answers == Answers::Rich).then(|| Quotas::new(&health, Timestamp::now()));
     Ok(Envelope::of(Health { quotas, status: "ok" }))

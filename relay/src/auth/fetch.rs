@@ -11,6 +11,7 @@ use url::Url;
 use super::jwk::{KeySet, NotAKeySet};
 use super::outside::Outside;
 use crate::broken::{self, Defect};
+use crate::trace::span::{self, Span};
 
 /// Largest document that is read, in bytes.
 const MAX_BYTES: usize = 1 << 20;
@@ -30,6 +31,20 @@ pub enum FetchError {
     /// A document of another kind.
     #[error("it answered no JWKS")]
     NotAKeySet(#[from] NotAKeySet),
+}
+
+impl FetchError {
+    /// A word of a closed set.
+    #[must_use]
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Http(error) if error.is_timeout() => "timeout",
+            Self::Http(_) => "unreachable",
+            Self::Status(_) => "status",
+            Self::TooLarge => "too_large",
+            Self::NotAKeySet(_) => "not_a_key_set",
+        }
+    }
 }
 
 /// The client for JWKS could not be made.
@@ -88,7 +103,14 @@ pub fn client(
 /// # Errors
 /// [`FetchError`].
 pub async fn fetch(client: &Client, url: Url) -> Result<KeySet, FetchError> {
+    let span = Span::get("GET /.well-known/jwks", "/.well-known/jwks", |_| url.clone(), 0);
+    let fetched = span.around(exchange(client, url.clone())).await;
+    fetched.inspect_err(|error| span.fail(error.label()))
+}
+
+async fn exchange(client: &Client, url: Url) -> Result<KeySet, FetchError> {
     let mut answer = client.get(url).send().await?;
+    span::record("http.response.status_code", i64::from(answer.status().as_u16()));
     if answer.status() != StatusCode::OK {
         return Err(FetchError::Status(answer.status()));
     }

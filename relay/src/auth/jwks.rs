@@ -10,6 +10,7 @@ use std::time::Instant;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 use jsonwebtoken::DecodingKey;
+use opentelemetry::context::FutureExt as _;
 use reqwest::Client;
 use url::Url;
 
@@ -125,7 +126,7 @@ impl Host {
                 host.store(fetched);
             }
         };
-        let flight = flight.boxed().shared();
+        let flight = flight.with_current_context().boxed().shared();
         tokio::spawn(flight.clone());
         state.flight = Some(flight.clone());
         flight

@@ -35,6 +35,23 @@ impl HeldKeys {
     pub fn find(&self, key_ref: Option<&Value>) -> Result<OtxKey, Refused> {
         find(&self.0.current(), key_ref)
     }
+
+    /// All keys by name.
+    #[must_use]
+    pub fn all(&self) -> Vec<(String, OtxKey)> {
+        self.0.current().iter().map(|(name, key)| (name.clone(), key.clone())).collect()
+    }
+}
+
+/// The key that one file holds.
+///
+/// # Errors
+/// [`Unusable`] when it cannot be read or holds no key.
+pub fn key_of_file(file: PathBuf) -> Result<OtxKey, Unusable> {
+    let place = Place::File(file);
+    let snapshot = place.read()?;
+    let key = snapshot.values().next().map_or(Err("is empty; write the OTX key into it"), read);
+    key.map_err(|why| place.unusable(&why))
 }
 
 fn find(keys: &HashMap<String, OtxKey>, key_ref: Option<&Value>) -> Result<OtxKey, Refused> {

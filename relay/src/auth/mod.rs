@@ -20,6 +20,7 @@ pub mod reload;
 pub mod resolver;
 pub mod token;
 
+use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::HeaderMap;
@@ -29,6 +30,7 @@ use secrecy::ExposeSecret;
 use crate::broken::{self, Defect};
 use crate::config::{AuthMode, Config};
 use crate::otx::key::OtxKey;
+use crate::trace::span;
 use claims::Claims;
 use freshness::Times;
 use jwk::KeySet;
@@ -38,6 +40,9 @@ use outside::Outside;
 pub use refused::Refused;
 use reload::{Place, Reloaded, Snapshot, without_last_break};
 use token::Token;
+
+/// Characters of a `kid` that are traced; whoever sends a token writes it.
+const KID_CHARS: usize = 64;
 
 /// Who asks: the OTX key to ask with, and how much is wanted.
 #[derive(Clone, Debug)]
@@ -82,6 +87,16 @@ enum Verifier {
     Secret(Reloaded<DecodingKey>),
 }
 
+impl Verifier {
+    /// Its mode, as traces name it.
+    const fn method(&self) -> &'static str {
+        match self {
+            Self::Fetched { .. } | Self::File { .. } => "jwks",
+            Self::Secret(_) => "hs256",
+        }
+    }
+}
+
 impl Authenticator {
     /// Reads the files that the configuration names and follows them. Needs a Tokio runtime; asks no JWKS host yet.
     ///
@@ -118,6 +133,10 @@ impl Authenticator {
     /// [`Refused`], which converts into the entry of `errors` that the caller gets.
     pub async fn authenticate(&self, headers: &HeaderMap) -> Result<Caller, Refused> {
         let token = Token::parse(header::bearer_token(headers)?)?;
+        span::record("relay.auth.method", self.verifier.method());
+        if let Some(kid) = token.kid() {
+            span::record("relay.auth.kid", kid.chars().take(KID_CHARS).collect::<String>());
+        }
         let claims = token.claims()?;
         let audiences = self.verify(&token, &claims).await?;
         claims.check_times(unix_seconds(), self.leeway, self.exp_required)?;
@@ -130,6 +149,12 @@ impl Authenticator {
             None => claims.otx_key()?,
         };
         Ok(Caller { key, entities_limit: claims.entities_limit() })
+    }
+
+    /// The OTX keys that the relay holds itself, by name; none when they come in tokens.
+    #[must_use]
+    pub fn held_keys(&self) -> Vec<(String, OtxKey)> {
+        self.held_keys.as_ref().map(HeldKeys::all).unwrap_or_default()
     }
 
     /// Checks the signature; gives the audiences the token may be meant for, none where it needs no audience.
@@ -159,6 +184,15 @@ impl Authenticator {
 
 fn unix_seconds() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// The keys of a file, read as `auth.jwksFile` is.
+///
+/// # Errors
+/// [`reload::Unusable`] when it cannot be read or holds no key.
+pub fn parse_jwks_file(file: &Path) -> Result<KeySet, reload::Unusable> {
+    let place = Place::File(file.to_owned());
+    parse_jwks(&place.read()?, None).map_err(|why| place.unusable(&why))
 }
 
 fn parse_secret(snapshot: &Snapshot, _: Option<&DecodingKey>) -> Result<DecodingKey, String> {

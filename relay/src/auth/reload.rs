@@ -139,11 +139,12 @@ impl Place {
         }
     }
 
-    fn unusable(&self, why: &impl ToString) -> Unusable {
+    pub(super) fn unusable(&self, why: &impl ToString) -> Unusable {
         Unusable { path: self.path().to_owned(), why: why.to_string() }
     }
 
-    fn read(&self) -> Result<Snapshot, Unusable> {
+    /// Its content now, once.
+    pub(super) fn read(&self) -> Result<Snapshot, Unusable> {
         let read = |path: &Path| read_file(path).map_err(|why| Unusable { path: path.to_owned(), why });
         match self {
             Self::File(path) => Ok(Snapshot::from([(String::new(), read(path)?)])),

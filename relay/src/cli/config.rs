@@ -6,10 +6,8 @@ use std::fmt::Write as _;
 use clap::ValueEnum;
 use serde::Serialize;
 
+use super::outcome::{ERROR, EX_CONFIG, FAILURE, Outcome, WARNING};
 use crate::config::{Errors, Loaded};
-
-/// Exit code for a wrong configuration (`EX_CONFIG` of sysexits.h).
-pub const EX_CONFIG: u8 = 78;
 
 /// How `config print` writes the settings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -21,17 +19,6 @@ pub enum Output {
     Yaml,
     /// The same list as JSON.
     Json,
-}
-
-/// What a command says and how it ends.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outcome {
-    /// For standard output, complete with its last line break.
-    pub stdout: String,
-    /// For standard error, complete with its last line break.
-    pub stderr: String,
-    /// 0, or [`EX_CONFIG`].
-    pub exit_code: u8,
 }
 
 /// One setting as `config print -o yaml|json` writes it.
@@ -48,7 +35,7 @@ struct Row<'a> {
 pub fn print(loaded: &Result<Loaded, Errors>, output: Output) -> Outcome {
     let loaded = match loaded {
         Ok(loaded) => loaded,
-        Err(errors) => return refusal(errors),
+        Err(errors) => return refusal(errors, EX_CONFIG),
     };
     let rows: Vec<Row<'_>> = loaded
         .settings
@@ -68,8 +55,8 @@ pub fn print(loaded: &Result<Loaded, Errors>, output: Output) -> Outcome {
         }
     };
     match written {
-        Ok(stdout) => Outcome { stdout, stderr: warnings(loaded), exit_code: 0 },
-        Err(error) => Outcome { stdout: String::new(), stderr: format!("{error}\n"), exit_code: 1 },
+        Ok(stdout) => with_warnings(stdout, loaded),
+        Err(error) => Outcome::failed(error, FAILURE),
     }
 }
 
@@ -77,20 +64,26 @@ pub fn print(loaded: &Result<Loaded, Errors>, output: Output) -> Outcome {
 #[must_use]
 pub fn validate(loaded: &Result<Loaded, Errors>) -> Outcome {
     match loaded {
-        Ok(loaded) => {
-            Outcome { stdout: "the configuration is valid\n".to_owned(), stderr: warnings(loaded), exit_code: 0 }
-        }
-        Err(errors) => refusal(errors),
+        Ok(loaded) => with_warnings("the configuration is valid\n".to_owned(), loaded),
+        Err(errors) => refusal(errors, EX_CONFIG),
     }
 }
 
-fn refusal(errors: &Errors) -> Outcome {
-    let stderr = errors.to_string().lines().fold(String::new(), |text, line| text + "error: " + line + "\n");
-    Outcome { stdout: String::new(), stderr, exit_code: EX_CONFIG }
+/// One line for each problem of the settings.
+pub(super) fn refusal(errors: &Errors, exit_code: u8) -> Outcome {
+    let mut outcome = Outcome { exit_code, ..Outcome::default() };
+    for line in errors.to_string().lines() {
+        outcome.diagnose(&ERROR, "error", line);
+    }
+    outcome
 }
 
-fn warnings(loaded: &Loaded) -> String {
-    loaded.warnings.iter().fold(String::new(), |text, line| text + "warning: " + line + "\n")
+fn with_warnings(stdout: String, loaded: &Loaded) -> Outcome {
+    let mut outcome = Outcome::done(stdout);
+    for line in &loaded.warnings {
+        outcome.diagnose(&WARNING, "warning", line);
+    }
+    outcome
 }
 
 fn table(rows: &[Row<'_>]) -> String {
@@ -115,6 +108,10 @@ mod tests {
 
     fn loaded(variables: &[(&str, &str)]) -> Result<Loaded, Errors> {
         load(None, variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
+    }
+
+    fn plain(text: &str) -> String {
+        anstream::adapter::strip_str(text).to_string()
     }
 
     const AUDIENCES: (&str, &str) = ("THREATRELAY_AUTH_AUDIENCES", "https://a.example,https://b.example");
@@ -151,7 +148,7 @@ mod tests {
         let wrong = loaded(&[("THREATRELAY_LISTEN", "nowhere"), ("THREATRELAY_ANSWERS", "none")]);
         for outcome in [validate(&wrong), print(&wrong, Output::Yaml)] {
             assert_eq!((outcome.exit_code, outcome.stdout.as_str()), (78, ""));
-            assert_eq!(outcome.stderr.lines().filter(|line| line.starts_with("error: ")).count(), 3);
+            assert_eq!(plain(&outcome.stderr).lines().filter(|line| line.starts_with("error: ")).count(), 3);
         }
     }
 
@@ -160,6 +157,6 @@ mod tests {
         let valid = loaded(&[AUDIENCES, ("THREATRELAY_OTX_BASE_URL", "http://192.0.2.1")]);
         let outcome = validate(&valid);
         assert_eq!((outcome.exit_code, outcome.stdout.as_str()), (0, "the configuration is valid\n"));
-        assert!(outcome.stderr.starts_with("warning: otx.baseUrl "), "{}", outcome.stderr);
+        assert!(plain(&outcome.stderr).starts_with("warning: otx.baseUrl "), "{}", outcome.stderr);
     }
 }

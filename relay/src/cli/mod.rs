@@ -1,31 +1,51 @@
 //! The command line: what a person or a container types, and the exit code they get. Commands live in one file
 //! each; data goes to standard output, everything else to standard error, and secrets are never taken as arguments.
 
+mod asked;
+mod check;
 pub mod config;
+mod key;
+mod lookup;
+mod manual;
+mod module_type;
+mod openapi;
+pub mod outcome;
+pub mod refang;
+mod refer;
 mod serve;
+mod text;
+mod token;
 
-use std::fmt::Display;
-use std::io::{Write, stderr, stdout};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use serde::Serialize;
 
-use self::config::Outcome;
+use self::outcome::{Color, FAILURE, Outcome};
 use crate::api::version::VERSION;
 use crate::config::{Errors, Loaded, load, process_environment};
-use crate::demo;
+use crate::demo::{self, DemoError};
 use crate::json::python_dumps;
 use crate::telemetry;
 
-/// Exit code of a command that failed. 2, for wrong usage, is clap's; 78 is [`config::EX_CONFIG`].
-const FAILURE: u8 = 1;
-
 /// Answers Cisco SecureX / XDR relay requests with threat intelligence from AlienVault OTX.
 #[derive(Debug, Parser)]
-#[command(name = "threatrelay", version, after_help = AFTER_HELP)]
+#[command(name = "threatrelay", version, after_help = AFTER_HELP, max_term_width = 100)]
 struct Cli {
+    #[arg(
+        long,
+        help = "When to use colours: auto (on a terminal, see also NO_COLOR, CLICOLOR_FORCE), always, never",
+        value_enum,
+        default_value_t,
+        global = true,
+        value_name = "WHEN",
+        display_order = 100,
+        hide_possible_values = true,
+        hide_default_value = true
+    )]
+    color: Color,
     #[command(subcommand)]
     command: Command,
 }
@@ -33,11 +53,15 @@ struct Cli {
 const AFTER_HELP: &str = "\
 Examples:
   threatrelay demo                              try it, nothing needed
-  threatrelay config validate --config FILE     check the settings
+  threatrelay lookup --key-file FILE 'hxxp://evil[.]example/login'
+  threatrelay check --config FILE --key-file FILE
   THREATRELAY_AUTH_AUDIENCES=https://relay.example.com threatrelay serve
 
 Exit codes:
-  0  done      1  failed      2  wrong usage      78  settings not valid";
+  0  done                    4  OTX refused the key
+  1  failed                  5  OTX, or the relay, cannot be reached
+  2  wrong usage             6  nothing known, with --exit-code
+  3  settings not valid     78  the same, of serve and config";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -47,9 +71,38 @@ enum Command {
     /// Run the relay on a bundled upstream and show requests to try
     #[command(after_help = "Examples:\n  threatrelay demo\n  threatrelay demo --once --listen 127.0.0.1:0")]
     Demo(demo::Args),
+    /// Show what the relay would answer about some observables
+    #[command(after_help = lookup::AFTER_HELP)]
+    Lookup(Box<lookup::Lookups>),
+    /// Print links to OTX's pages about some observables
+    #[command(after_help = refer::AFTER_HELP)]
+    Refer(refer::References),
+    /// Check the settings and all they need, or a running relay
+    #[command(after_help = check::AFTER_HELP)]
+    Check(Box<check::Checks>),
     /// Show or check the settings
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Make tokens, or say why one is refused
+    #[command(subcommand)]
+    Token(token::TokenCommand),
+    /// Print the document that registers the relay with a region of SecureX / XDR
+    #[command(after_help = module_type::AFTER_HELP)]
+    ModuleType(module_type::Registration),
+    #[command(about = "Print an OpenAPI 3.1 document of the relay's endpoints")]
+    Openapi,
+    /// Print a script that completes commands in a shell
+    #[command(after_help = "Example:\n  threatrelay completions bash > /etc/bash_completion.d/threatrelay")]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Print a manual page
+    #[command(after_help = "Examples:\n  threatrelay man | man -l -\n  threatrelay man token mint | man -l -")]
+    Man {
+        /// The command it is about
+        command: Vec<String>,
+    },
     /// Print the version
     #[command(after_help = "Example:\n  threatrelay version -o json")]
     Version {
@@ -76,7 +129,7 @@ enum ConfigCommand {
 }
 
 /// Where the settings are read from, beside the environment.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 struct ConfigFile {
     /// YAML file with settings; environment variables take precedence over it
     #[arg(short, long, value_name = "FILE")]
@@ -86,6 +139,17 @@ struct ConfigFile {
 impl ConfigFile {
     fn load(&self) -> Result<Loaded, Errors> {
         load(self.config.as_deref(), process_environment())
+    }
+
+    /// The settings of a command that only asks OTX. Nobody has to be authenticated, so what that would need may be
+    /// missing; `base_url` stands in for OTX.
+    fn load_to_ask(&self, base_url: Option<String>) -> Result<Loaded, Errors> {
+        let given = process_environment().filter(|(name, _)| !name.starts_with("THREATRELAY_AUTH_"));
+        let set = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let nobody =
+            [set("THREATRELAY_AUTH_MODE", "jwks"), set("THREATRELAY_AUTH_AUDIENCES", "https://nobody.invalid")];
+        let base_url = base_url.map(|url| set("THREATRELAY_OTX_BASE_URL", &url));
+        load(self.config.as_deref(), given.chain(nobody).chain(base_url))
     }
 }
 
@@ -107,21 +171,33 @@ pub fn run() -> ExitCode {
             return ExitCode::from(u8::try_from(refusal.exit_code()).unwrap_or(FAILURE));
         }
     };
-    let exit_code = match cli.command {
+    cli.color.choose();
+    let outcome = match cli.command {
         Command::Serve(file) => match file.load() {
             Ok(loaded) => serve::run(loaded),
-            refused => say(&config::validate(&refused)),
+            refused => config::validate(&refused),
         },
         Command::Demo(args) => match demo::run(&args) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => fail(error, FAILURE),
+            // Whoever reads has read enough.
+            Err(DemoError::System(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => Outcome::default(),
+            Ok(()) => Outcome::default(),
+            Err(error) => Outcome::failed(error, FAILURE),
         },
-        Command::Config(ConfigCommand::Print { file, output }) => say(&config::print(&file.load(), output)),
-        Command::Config(ConfigCommand::Validate(file)) => say(&config::validate(&file.load())),
-        Command::Version { output } => say(&version(output)),
+        Command::Lookup(lookups) => lookup::run(&lookups),
+        Command::Refer(references) => refer::run(&references),
+        Command::Check(checks) => check::run(&checks),
+        Command::Config(ConfigCommand::Print { file, output }) => config::print(&file.load(), output),
+        Command::Config(ConfigCommand::Validate(file)) => config::validate(&file.load()),
+        Command::Token(command) => token::run(&command),
+        Command::ModuleType(registration) => module_type::run(&registration),
+        Command::Openapi => openapi::run(),
+        Command::Completions { shell } => manual::completions(Cli::command(), shell),
+        Command::Man { command } => manual::page(Cli::command(), &command),
+        Command::Version { output } => version(output),
     };
+    // What a command says comes after all that it logged.
     telemetry::flush();
-    exit_code
+    outcome.say()
 }
 
 fn version(output: VersionOutput) -> Outcome {
@@ -131,32 +207,15 @@ fn version(output: VersionOutput) -> Outcome {
         version: &'static str,
     }
     let name = "threatrelay";
-    let stdout = match output {
+    Outcome::done(match output {
         VersionOutput::Text => format!("{name} {VERSION}\n"),
         VersionOutput::Json => python_dumps(&Document { name, version: VERSION }) + "\n",
-    };
-    Outcome { stdout, stderr: String::new(), exit_code: 0 }
-}
-
-/// Writes what a command says. A reader who stops reading (`| head`) is no failure.
-fn say(outcome: &Outcome) -> ExitCode {
-    let _ = stdout().write_all(outcome.stdout.as_bytes());
-    let _ = stderr().write_all(outcome.stderr.as_bytes());
-    ExitCode::from(outcome.exit_code)
-}
-
-/// Says in one line why a command failed, after all that it logged.
-fn fail(reason: impl Display, exit_code: u8) -> ExitCode {
-    telemetry::flush();
-    let _ = writeln!(stderr(), "error: {reason}");
-    ExitCode::from(exit_code)
+    })
 }
 
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-    use clap::CommandFactory;
 
     use super::*;
 
@@ -179,7 +238,7 @@ mod tests {
         let help = Cli::try_parse_from(["threatrelay", "--help"]).unwrap_err();
         assert_eq!(help.exit_code(), 0);
         let text = help.to_string();
-        assert!(text.contains("Examples:") && text.contains("78  settings not valid"), "{text}");
+        assert!(text.contains("Examples:") && text.contains("78  the same, of serve and config"), "{text}");
     }
 
     #[test]

@@ -2,14 +2,12 @@
 //! slow happens. Ends with 0 after an orderly stop, and says in one line why it could not start.
 
 use std::io;
-use std::process::ExitCode;
 
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::config::EX_CONFIG;
-use super::{FAILURE, fail};
+use super::outcome::{EX_CONFIG, FAILURE, Outcome};
 use crate::app::{App, StartError};
 use crate::config::{Config, Loaded};
 use crate::server::{BindError, Server};
@@ -48,12 +46,12 @@ impl ServeError {
 }
 
 /// Runs the relay until it is told to stop.
-pub(super) fn run(loaded: Loaded) -> ExitCode {
+pub(super) fn run(loaded: Loaded) -> Outcome {
     match start(loaded) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => Outcome::default(),
         Err(error) => {
             let exit_code = error.exit_code();
-            fail(error, exit_code)
+            Outcome::failed(error, exit_code)
         }
     }
 }
@@ -72,7 +70,7 @@ async fn serve(config: Config, log_level: LogLevel) -> Result<(), ServeError> {
     let server = Server::bind(config.listen, config.admin_listen).await?;
     let app = App::new(config, log_level)?;
     let stop = CancellationToken::new();
-    let running = server.run(app, stop.cancelled());
+    let running = server.run(app.clone(), stop.cancelled());
     tokio::pin!(running);
     tokio::select! {
         () = &mut running => return Ok(()),
@@ -80,7 +78,7 @@ async fn serve(config: Config, log_level: LogLevel) -> Result<(), ServeError> {
     }
     stop.cancel();
     tokio::select! {
-        () = running => Ok(()),
+        () = async { running.await; app.flush_traces().await } => Ok(()),
         _ = signals.next() => Err(ServeError::Cut),
     }
 }

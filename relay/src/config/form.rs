@@ -46,6 +46,8 @@ pub enum Form {
         /// Largest.
         max: u64,
     },
+    /// Number from 0 to 1.
+    Ratio,
     /// `true` or `false`.
     Switch,
     /// Texts, none of them empty.
@@ -76,6 +78,7 @@ pub enum Value {
     Filter(String),
     Duration(Duration),
     Count(u64),
+    Ratio(f64),
     Switch(bool),
     List(Vec<String>),
 }
@@ -150,6 +153,10 @@ impl Form {
                 Ok(count) => Err(format!("{count} is out of range")),
                 Err(_) => Err(format!("{} is no whole number in range", quoted(text))),
             },
+            Self::Ratio => match text.parse::<f64>() {
+                Ok(ratio) if (0.0..=1.0).contains(&ratio) => Ok(Value::Ratio(ratio)),
+                _ => Err(format!("{} is no number from 0 to 1", quoted(text))),
+            },
             Self::Switch => text.parse().map(Value::Switch).map_err(|_| format!("{} is no switch", quoted(text))),
             Self::List | Self::Hosts => self.parse_list(&text.split(',').map(str::to_owned).collect::<Vec<_>>()),
         }
@@ -193,6 +200,7 @@ impl fmt::Display for Form {
                 write!(f, "a {sign} duration of at most {}, such as 50ms, 25s, 5m or 1h", in_largest_unit(*max))
             }
             Self::Count { min, max } => write!(f, "a whole number from {min} to {max}"),
+            Self::Ratio => f.write_str("a number from 0 to 1"),
             Self::Switch => f.write_str("true or false"),
             Self::List => f.write_str("a YAML list, or texts separated by commas"),
             Self::Hosts => f.write_str("a YAML list, or texts separated by commas, of `host` or `host:port`"),

@@ -85,6 +85,8 @@ pub struct Config {
     pub limits: Limits,
     /// How a stop goes.
     pub shutdown: Shutdown,
+    /// What is traced.
+    pub telemetry: Telemetry,
     /// What is logged.
     pub log: Log,
 }
@@ -241,6 +243,28 @@ pub struct Shutdown {
     pub lame_duck: Duration,
     /// Time that requests under way get to end.
     pub drain: Duration,
+}
+
+/// What is traced.
+#[derive(Clone, Debug)]
+pub struct Telemetry {
+    /// Where traces are sent; none are made without.
+    pub otlp: Option<Otlp>,
+    /// Share of requests that are traced, 0 to 1.
+    pub sample_ratio: f64,
+    /// Traces tell what was asked about.
+    pub record_observables: bool,
+    /// A caller's `traceparent` is the parent of its request and not only a link.
+    pub trust_traceparent: bool,
+}
+
+/// An OTLP collector.
+#[derive(Clone, Debug)]
+pub struct Otlp {
+    /// Its origin, with an optional path prefix, without `/v1/traces`.
+    pub endpoint: Url,
+    /// File with headers for it.
+    pub headers_file: Option<PathBuf>,
 }
 
 /// What is logged.

@@ -14,11 +14,12 @@ use super::problem::{Errors, Origin, Problem};
 use super::raw::Given;
 use super::table::{SETTINGS, Setting, find};
 use super::{
-    Answers, Auth, AuthMode, Cache, Config, EffectiveSetting, Jwks, Limits, Loaded, Log, LogFormat, Otx, SharedCache,
-    Shutdown,
+    Answers, Auth, AuthMode, Cache, Config, EffectiveSetting, Jwks, Limits, Loaded, Log, LogFormat, Otlp, Otx,
+    SharedCache, Shutdown, Telemetry,
 };
 use crate::auth::resolver::is_public;
 
+const UNTRACED: &str = "has no effect without telemetry.otlp.endpoint";
 /// Shortest HS256 secret without a warning, in bytes (RFC 7518 section 3.2).
 const HS256_BYTES: u64 = 32;
 
@@ -139,6 +140,7 @@ impl Values {
             warn("otx.baseUrl", "is plain http, so OTX keys travel unencrypted; use https outside of tests");
         }
         let mode: &str = self.get("auth.mode")?;
+        let untraced = !self.is_given("telemetry.otlp.endpoint");
         let idle = [
             ("auth.hs256SecretFile", mode == "jwks", "has no effect in jwks mode"),
             ("auth.audiences", mode == "hs256", "has no effect in hs256 mode"),
@@ -155,6 +157,10 @@ impl Values {
                 !self.is_given("cache.shared.url"),
                 "has no effect without cache.shared.url",
             ),
+            ("telemetry.otlp.headersFile", untraced, UNTRACED),
+            ("telemetry.sampleRatio", untraced, UNTRACED),
+            ("telemetry.recordObservables", untraced, UNTRACED),
+            ("telemetry.trustTraceparent", untraced, UNTRACED),
         ];
         for (path, has_no_effect, why) in idle {
             if has_no_effect && self.is_given(path) {
@@ -241,6 +247,12 @@ impl Values {
                 idle_timeout: self.get("limits.idleTimeout")?,
             },
             shutdown: Shutdown { lame_duck: self.get("shutdown.lameDuck")?, drain: self.get("shutdown.drain")? },
+            telemetry: Telemetry {
+                otlp: self.otlp()?,
+                sample_ratio: self.get("telemetry.sampleRatio")?,
+                record_observables: self.get("telemetry.recordObservables")?,
+                trust_traceparent: self.get("telemetry.trustTraceparent")?,
+            },
             log: Log {
                 level: self.get("log.level")?,
                 format: match self.get("log.format")? {
@@ -266,6 +278,11 @@ impl Values {
             max_stale: self.get("auth.jwksMaxStale")?,
             cooldown: self.get("auth.jwksCooldown")?,
         }))
+    }
+
+    fn otlp(&self) -> Result<Option<Otlp>, Problem> {
+        let Some(endpoint) = self.optional("telemetry.otlp.endpoint")? else { return Ok(None) };
+        Ok(Some(Otlp { endpoint, headers_file: self.optional("telemetry.otlp.headersFile")? }))
     }
 
     fn shared_cache(&self) -> Result<Option<SharedCache>, Problem> {
@@ -312,6 +329,7 @@ from_value! {
     Duration => Duration;
     Count => u32, u64, usize;
     Switch => bool;
+    Ratio => f64;
     List => Vec<String>;
 }
 

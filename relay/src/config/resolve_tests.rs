@@ -90,7 +90,9 @@ fn every_setting_can_be_given_by_either_source() {
         ("otx.keysDir", _) => there.clone(),
         ("extraCaFile", _) => ca.clone(),
         (name, _) if name.ends_with("File") => file.clone(),
-        (name, None) if name.ends_with("Url") || name.ends_with("proxy") => "https://otx.example".to_owned(),
+        (name, None) if name.ends_with("Url") || name.ends_with("proxy") || name.ends_with("endpoint") => {
+            "https://otx.example".to_owned()
+        }
         (_, None) => "1s".to_owned(),
         (_, Some(default)) => default.to_owned(),
     };

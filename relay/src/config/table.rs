@@ -133,6 +133,15 @@ pub const SETTINGS: &[Setting] = &[
         "Time between not being ready and not accepting any more connections."),
     row("shutdown.drain", "25s", up_to(HOUR), "Time that requests under way get to end."),
 
+    unset("telemetry.otlp.endpoint", Form::Url(WEB),
+        "Collector that traces are sent to by OTLP over HTTP, without `/v1/traces`; no traces are made when not set."),
+    unset("telemetry.otlp.headersFile", Form::File,
+        "File with headers for the collector, such as its token, one `name: value` a line; read at start."),
+    row("telemetry.sampleRatio", "1", Form::Ratio, "Share of requests that are traced."),
+    row("telemetry.recordObservables", "false", Form::Switch, "Whether traces tell what was asked about."),
+    row("telemetry.trustTraceparent", "false", Form::Switch,
+        "Whether a request goes on with the trace that its `traceparent` names, instead of a link to it."),
+
     row("log.level", "info", Form::Filter, "Filter of log lines."),
     row("log.format", "auto", Form::OneOf(&["auto", "json", "text"]),
         "How a log line looks; `auto` is `text` on a terminal and `json` elsewhere."),

@@ -66,6 +66,26 @@ pub enum Notice {
     },
 }
 
+impl Lookup {
+    /// A closed word for metrics.
+    #[must_use]
+    pub fn label(&self) -> &'static str {
+        let Ok(known) = &self.outcome else { return "error" };
+        let lacks_pulses = |notice: &Notice| matches!(notice, Notice::PulseNotAsked { .. });
+        if known.notices.iter().any(lacks_pulses) {
+            "partial"
+        } else if known.notices.iter().any(|notice| matches!(notice, Notice::Capped { .. })) {
+            "truncated"
+        } else if !known.matches.is_empty() {
+            "ok"
+        } else if self.observable.question().is_none() {
+            "unsupported"
+        } else {
+            "empty"
+        }
+    }
+}
+
 impl Known {
     /// The matches with their pulses.
     pub fn pulses(&self) -> impl Iterator<Item = (&Match, &Pulse)> {

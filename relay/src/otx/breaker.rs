@@ -4,6 +4,9 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+/// The words for its states in metrics: calls pass, are refused, or one of them is a probe.
+pub(super) const STATES: [&str; 3] = ["closed", "open", "half_open"];
+
 /// The breaker. All methods are quick and never wait.
 #[derive(Debug)]
 pub(super) struct Breaker {
@@ -71,9 +74,14 @@ impl Breaker {
         }
     }
 
-    /// True while calls are refused or probed.
-    pub(super) fn is_open(&self) -> bool {
-        !matches!(*self.lock(), State::Closed { .. })
+    /// One of [`STATES`].
+    pub(super) fn state(&self) -> &'static str {
+        let [closed, open, half_open] = STATES;
+        match *self.lock() {
+            State::Closed { .. } => closed,
+            State::Open { .. } => open,
+            State::Probing => half_open,
+        }
     }
 
     fn while_probing(&self) -> Duration {
@@ -127,9 +135,9 @@ mod tests {
     fn opened(now: Instant) -> Breaker {
         let breaker = Breaker::new(2, PAUSE);
         breaker.pass(now).unwrap().report(Outcome::Bad(None), now);
-        assert!(!breaker.is_open(), "one failure is not a run");
+        assert!(breaker.state() == "closed", "one failure is not a run");
         breaker.pass(now).unwrap().report(Outcome::Bad(None), now);
-        assert!(breaker.is_open());
+        assert!(breaker.state() != "closed");
         breaker
     }
 
@@ -140,7 +148,7 @@ mod tests {
             breaker.pass(now).unwrap().report(Outcome::Bad(None), now);
             breaker.pass(now).unwrap().report(Outcome::Good, now);
         }
-        assert!(!breaker.is_open());
+        assert!(breaker.state() == "closed");
     }
 
     #[test]
@@ -154,7 +162,7 @@ mod tests {
         probe.report(Outcome::Bad(Some(PAUSE * 2)), now + PAUSE);
         assert!(breaker.pass(now + PAUSE * 2).is_err(), "a failed probe opens it again for the stated time");
         breaker.pass(now + PAUSE * 3).unwrap().report(Outcome::Good, now + PAUSE * 3);
-        assert!(!breaker.is_open());
+        assert!(breaker.state() == "closed");
     }
 
     #[test]
@@ -172,6 +180,6 @@ mod tests {
         let early = breaker.pass(now).unwrap();
         breaker.pass(now).unwrap().report(Outcome::Bad(None), now);
         early.report(Outcome::Good, now);
-        assert!(breaker.is_open());
+        assert!(breaker.state() != "closed");
     }
 }

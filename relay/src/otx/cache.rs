@@ -134,6 +134,13 @@ impl Memory {
         }
     }
 
+    /// Entries held, and their bytes.
+    pub(super) fn size(&self) -> (u64, u64) {
+        let Some(entries) = &self.entries else { return (0, 0) };
+        entries.run_pending_tasks();
+        (entries.entry_count(), entries.weighted_size())
+    }
+
     /// How long an answer need not be asked again.
     pub(super) fn ttl_of(&self, general: &General) -> Duration {
         if general.is_empty() { self.negative_ttl } else { self.general_ttl }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
+use jiff::Timestamp;
 use reqwest::Certificate;
 use reqwest::redirect::Policy;
 use url::Url;
@@ -18,6 +19,7 @@ use super::gate::{Gate, KeyState};
 use super::metrics::{Call, CallOutcome, Metrics};
 use crate::broken::{self, Defect};
 use crate::config;
+use crate::trace::span::{self, Span};
 
 /// Where a body goes while it arrives. Made anew for every try.
 pub(super) trait Sink {
@@ -31,20 +33,27 @@ pub(super) trait Sink {
     fn finish(self) -> Result<Self::Output, Failure>;
 }
 
-/// A body held whole.
+/// A body held whole, in pieces until it is complete: a hostile one costs no more than its limit, where one growing
+/// vector would cost several times that.
 #[derive(Default)]
-pub(super) struct Whole(Vec<u8>);
+pub(super) struct Whole(Vec<Vec<u8>>);
+
+/// Bytes of a piece.
+const PIECE: usize = 256 << 10;
 
 impl Sink for Whole {
     type Output = Bytes;
 
     fn push(&mut self, chunk: &[u8]) -> Result<(), Failure> {
-        self.0.extend_from_slice(chunk);
+        match self.0.last_mut() {
+            Some(piece) if piece.len() + chunk.len() <= PIECE => piece.extend_from_slice(chunk),
+            _ => self.0.push(chunk.to_vec()),
+        }
         Ok(())
     }
 
-    fn finish(self) -> Result<Bytes, Failure> {
-        Ok(self.0.into())
+    fn finish(mut self) -> Result<Bytes, Failure> {
+        Ok(if self.0.len() > 1 { self.0.concat() } else { self.0.pop().unwrap_or_default() }.into())
     }
 }
 
@@ -102,7 +111,7 @@ impl Client {
         let key = self.gate.key(ask.key.scope());
         let mut attempt = 1;
         loop {
-            let outcome = self.hedged(ask, &key, endpoint, limit, &sink).await;
+            let outcome = self.hedged(ask, &key, (endpoint, attempt - 1), limit, &sink).await;
             let Err(failure) = &outcome else {
                 self.gate.earn_retries();
                 return outcome;
@@ -121,16 +130,27 @@ impl Client {
         }
     }
 
+    /// Asks for OTX's front page without a key. Any answer will do; gives what its `Date` says, if anything.
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    pub(super) async fn reach(&self) -> Result<Option<Timestamp>, Failure> {
+        let request =
+            self.http.head(self.base.clone()).header(header::USER_AGENT, &self.user_agent).timeout(self.call_timeout);
+        let answer = request.send().await.map_err(|error| transport(&error, self.call_timeout))?;
+        Ok(answer.headers().get(header::DATE).and_then(|date| http_date(date.to_str().ok()?)))
+    }
+
     /// One try; beside a slow one a second is started if so configured, and the first answer counts.
     async fn hedged<S: Sink>(
         &self,
         ask: &Ask,
         key: &KeyState,
-        endpoint: Endpoint<'_>,
+        call: (Endpoint<'_>, u32),
         limit: usize,
         sink: &impl Fn() -> S,
     ) -> Result<S::Output, Failure> {
-        let first = self.attempt(ask, key, endpoint, limit, sink());
+        let first = self.attempt(ask, key, call, limit, sink());
         let Some(after) = self.hedge_after else { return first.await };
         tokio::pin!(first);
         tokio::select! {
@@ -140,7 +160,7 @@ impl Client {
         if !self.gate.may_retry() {
             return first.await;
         }
-        let second = self.attempt(ask, key, endpoint, limit, sink());
+        let second = self.attempt(ask, key, (call.0, call.1 + 1), limit, sink());
         tokio::pin!(second);
         tokio::select! {
             outcome = &mut first => if outcome.is_ok() { outcome } else { second.await },
@@ -148,11 +168,12 @@ impl Client {
         }
     }
 
+    /// One try of a call that was made `resends` times before.
     async fn attempt<S: Sink>(
         &self,
         ask: &Ask,
         key: &KeyState,
-        endpoint: Endpoint<'_>,
+        (endpoint, resends): (Endpoint<'_>, u32),
         limit: usize,
         sink: S,
     ) -> Result<S::Output, Failure> {
@@ -164,9 +185,14 @@ impl Client {
         } else {
             (started + self.call_timeout, Failure::Timeout(self.call_timeout))
         };
-        let outcome = tokio::time::timeout_at(until.into(), self.exchange(ask, endpoint, limit, sink))
-            .await
-            .unwrap_or(Err(late));
+        let span =
+            Span::get(endpoint.name(), endpoint.template(), |tells| endpoint.shown_url(&self.base, tells), resends);
+        let exchange = span.around(self.exchange(ask, endpoint, limit, sink));
+        let outcome = tokio::time::timeout_at(until.into(), exchange).await.unwrap_or(Err(late));
+        // OTX calls what it does not know not found, which is an answer.
+        if let Some(failure) = outcome.as_ref().err().filter(|failure| !failure.is_not_found()) {
+            span.fail(failure.label());
+        }
         permit.report(&outcome);
         self.count(endpoint, started, outcome.as_ref().err());
         outcome
@@ -186,6 +212,7 @@ impl Client {
             .header(header::ACCEPT, "application/json")
             .header("x-otx-api-key", ask.key.header());
         let mut response = request.send().await.map_err(|error| transport(&error, self.call_timeout))?;
+        span::record("http.response.status_code", i64::from(response.status().as_u16()));
         match response.status() {
             StatusCode::OK => {}
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => return Err(Failure::KeyRefused),
@@ -209,8 +236,14 @@ impl Client {
         let section = endpoint.label();
         let outcome = failure.map_or("ok", Failure::label);
         self.metrics.calls.get_or_create(&CallOutcome { section, outcome }).inc();
-        self.metrics.call_seconds.get_or_create(&Call { section }).observe(started.elapsed().as_secs_f64());
-        self.metrics.circuit_open.set(i64::from(self.gate.is_circuit_open()));
+        let call = Call {
+            server_address: self.base.host_str().unwrap_or_default().to_owned(),
+            http_request_method: "GET",
+            http_response_status_code: failure.map_or(Some(200), Failure::status),
+            error_type: failure.filter(|failure| !failure.is_not_found()).map(Failure::label),
+            url_template: endpoint.template(),
+        };
+        self.metrics.observe_call(&call, started.elapsed());
     }
 }
 
@@ -242,8 +275,12 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     if let Ok(seconds) = text.parse() {
         return Some(Duration::from_secs(seconds));
     }
-    let date = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
-    Some(Duration::try_from(date.duration_since(jiff::Timestamp::now())).unwrap_or_default())
+    let date = http_date(text)?;
+    Some(Duration::try_from(date.duration_since(Timestamp::now())).unwrap_or_default())
+}
+
+fn http_date(text: &str) -> Option<Timestamp> {
+    Some(jiff::fmt::rfc2822::parse(text).ok()?.timestamp())
 }
 
 fn transport(error: &reqwest::Error, call_timeout: Duration) -> Failure {

@@ -4,6 +4,7 @@ use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode
 use url::Url;
 
 use crate::broken::{self, Defect};
+use crate::trace::span;
 
 /// What stays as it is in a segment: the unreserved characters of RFC 3986 and, as in the original, `@` and `:`.
 const SEGMENT: &AsciiSet =
@@ -66,6 +67,31 @@ impl Endpoint<'_> {
         url.set_path(&format!("{}/api/v1/{path}", base.path().trim_end_matches('/')));
         url.set_query(query.as_deref());
         url
+    }
+
+    /// Method and path, with names for the values in it.
+    pub(super) const fn name(&self) -> &'static str {
+        match self {
+            Self::Me => "GET /api/v1/user/me",
+            Self::General { .. } => "GET /api/v1/indicators/{type}/{value}/{section}",
+            Self::Pulse { .. } => "GET /api/v1/pulses/{id}",
+            Self::Page { .. } => "GET /api/v1/pulses/{id}/indicators",
+        }
+    }
+
+    /// The path, with names for the values in it.
+    pub(super) fn template(&self) -> &'static str {
+        self.name().trim_start_matches("GET ")
+    }
+
+    /// The URL as it may be told: without what was asked about, unless that may be told.
+    pub(super) fn shown_url(&self, base: &Url, tells_observables: bool) -> Url {
+        match *self {
+            Self::General { section, value } => {
+                Self::General { section, value: span::shown(value, tells_observables) }.url(base)
+            }
+            other => other.url(base),
+        }
     }
 
     /// A closed word for metrics.

@@ -70,8 +70,23 @@ impl Failure {
         matches!(self, Self::Unreachable | Self::Reset | Self::Status(502..=504))
     }
 
+    /// The status of the answer, where it says so.
+    pub(super) const fn status(&self) -> Option<u16> {
+        match self {
+            Self::Status(status) => Some(*status),
+            Self::Throttled { .. } => Some(429),
+            _ => None,
+        }
+    }
+
+    /// True when OTX answered that it does not know what it was asked about.
+    pub(super) const fn is_not_found(&self) -> bool {
+        matches!(self, Self::Status(400 | 404))
+    }
+
     /// True for faults of OTX itself or of the way to it, as opposed to faults of a key or of one answer.
-    pub(super) fn is_outage(&self) -> bool {
+    #[must_use]
+    pub fn is_outage(&self) -> bool {
         matches!(
             self,
             Self::Unreachable | Self::Reset | Self::Timeout(_) | Self::Certificate(_) | Self::Status(500..=599)

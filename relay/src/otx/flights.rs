@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared, WeakShared};
+use opentelemetry::context::FutureExt as _;
 use tokio_util::task::AbortOnDropHandle;
 
 /// An answer under way; clones wait for the same one. `None` when the flight broke (a panic).
@@ -40,7 +41,7 @@ where
         if under_way.len() >= 256 {
             under_way.retain(|_, flight| flight.upgrade().is_some());
         }
-        let fetch = AbortOnDropHandle::new(tokio::spawn(start()));
+        let fetch = AbortOnDropHandle::new(tokio::spawn(start().with_current_context()));
         let (landed, flights) = (key.clone(), Arc::clone(&self.under_way));
         let flight = async move {
             let outcome = fetch.await.ok();

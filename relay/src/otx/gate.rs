@@ -124,9 +124,15 @@ impl Gate {
         self.hourly
     }
 
-    /// True while OTX as a whole is left alone.
-    pub(super) fn is_circuit_open(&self) -> bool {
-        self.circuit.is_open()
+    /// How OTX as a whole is treated, in a word of [`super::breaker::STATES`].
+    pub(super) fn circuit(&self) -> &'static str {
+        self.circuit.state()
+    }
+
+    /// Calls left in the hour under way to the key with the fewest.
+    pub(super) fn budget_left(&self) -> u32 {
+        let left = self.keys.iter().map(|(_, key)| self.hourly.saturating_sub(key.usage().used));
+        left.min().unwrap_or(self.hourly)
     }
 }
 
@@ -188,8 +194,8 @@ mod tests {
             report(&gate, Err(Failure::Reset)).await;
         }
         report(&gate, Err(Failure::Deadline(Duration::from_secs(5)))).await;
-        assert!(!gate.is_circuit_open(), "it is no outage");
+        assert_eq!(gate.circuit(), "closed", "it is no outage");
         report(&gate, Err(Failure::Reset)).await;
-        assert!(gate.is_circuit_open(), "nor the end of a run of outages");
+        assert_eq!(gate.circuit(), "open", "nor the end of a run of outages");
     }
 }

@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use futures_util::future::try_join_all;
+use opentelemetry::KeyValue;
+use opentelemetry::trace::SpanKind;
 
 use super::answer::{Known, Lookup, Match, Notice};
 use super::cache::{GeneralKey, ListingKey, Remembered};
@@ -19,6 +21,7 @@ use super::time::Moment;
 use super::types::{General, Pulse};
 use super::{Ask, Shared, fetch};
 use crate::observable::{Class, Observable, Question};
+use crate::trace::span::{self, Span};
 
 type ListingFlight = Flight<Result<Arc<Listing>, Failure>>;
 
@@ -51,16 +54,18 @@ pub(super) async fn run(
             (observable, question)
         })
         .collect();
-    let mut distinct: Vec<&Question> = Vec::new();
+    let mut distinct: Vec<(&Observable, &Question)> = Vec::new();
     let mut seen = std::collections::HashSet::new();
-    for question in asked.iter().filter_map(|(_, question)| question.as_ref()) {
-        if seen.insert(question) {
-            distinct.push(question);
+    for (observable, question) in &asked {
+        if let Some(question) = question
+            && seen.insert(question)
+        {
+            distinct.push((observable, question));
         }
     }
     // A refused key is the same for all of them: the first to learn it ends the others.
-    let answers = try_join_all(distinct.iter().map(|question| async {
-        match request.answer(question).await {
+    let answers = try_join_all(distinct.iter().map(|(observable, question)| async {
+        match request.traced_answer(observable, question).await {
             Err(Failure::KeyRefused) => Err(Failure::KeyRefused),
             outcome => Ok((*question, outcome.map(Arc::new))),
         }
@@ -75,6 +80,25 @@ pub(super) async fn run(
 }
 
 impl Request {
+    async fn traced_answer(&self, observable: &Observable, question: &Question) -> Result<Known, Failure> {
+        let span = Span::child(SpanKind::Internal, "relay.lookup", || {
+            vec![KeyValue::new("relay.observable.type", observable.kind.as_str())]
+        });
+        span.set_observable("relay.observable.value", &question.value);
+        let answer = span.around(self.answer(question)).await;
+        match &answer {
+            Ok(Known { general, matches, .. }) => {
+                let count = |things: usize| i64::try_from(things).unwrap_or(i64::MAX);
+                span.set("relay.result.pulses", count(general.pulses.len()));
+                // Each match becomes a sighting and the indicator of its pulse, up to the caller's limit.
+                span.set("relay.result.sightings", count(matches.len()));
+                span.set("relay.result.indicators", count(matches.len()));
+            }
+            Err(failure) => span.fail(failure.label()),
+        }
+        answer
+    }
+
     async fn answer(&self, question: &Question) -> Result<Known, Failure> {
         let mut notices = Vec::new();
         let general = self.general(question, &mut notices).await?;
@@ -131,7 +155,9 @@ impl Request {
         let Shared { client, memory, generals, .. } = &*self.shared;
         let key = GeneralKey { scope: self.ask.key.scope(), section, value: question.value.clone() };
         let remembered = memory.general(&key);
-        if let Some(Remembered { general, .. }) = remembered.as_ref().filter(|known| memory.is_fresh(known)) {
+        let fresh = remembered.as_ref().filter(|known| memory.is_fresh(known));
+        span::record("relay.cache.hit", fresh.is_some());
+        if let Some(Remembered { general, .. }) = fresh {
             client.metrics.cache_event("general", "hit");
             return Ok(Arc::clone(general));
         }

@@ -123,6 +123,23 @@ impl Engine {
         lookup::run(&self.0, self.0.ask(key), observables).await
     }
 
+    /// Whether there is a way to OTX, found out without a key; gives OTX's clock, if it tells it.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub async fn reach(&self) -> Result<Option<jiff::Timestamp>, Failure> {
+        self.0.client.reach().await
+    }
+
+    /// Sets the metrics of what is held and of how OTX is treated to what they are now.
+    pub fn measure(&self) {
+        let Shared { client, memory, .. } = &*self.0;
+        let (entries, bytes) = memory.size();
+        client.metrics.set_cache(entries, bytes);
+        client.metrics.set_circuit(client.gate.circuit());
+        client.metrics.budget_left.set(client.gate.budget_left().into());
+    }
+
     /// Asks OTX whether it accepts the key, at most every few seconds.
     ///
     /// # Errors

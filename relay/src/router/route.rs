@@ -5,16 +5,22 @@ use std::borrow::Cow;
 
 /// A path that has an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Route {
+pub enum Route {
+    /// `POST /health`.
     Health,
+    /// `POST /observe/observables`.
     Observe,
+    /// `POST /refer/observables`.
     Refer,
+    /// `POST /version`.
     Version,
+    /// `GET /watchdog`.
     Watchdog,
 }
 
 impl Route {
-    pub(super) const ALL: [Self; 5] = [Self::Health, Self::Observe, Self::Refer, Self::Version, Self::Watchdog];
+    /// Every route.
+    pub const ALL: [Self; 5] = [Self::Health, Self::Observe, Self::Refer, Self::Version, Self::Watchdog];
 
     /// The route of a request's path.
     pub(super) fn of(path: &str) -> Option<Self> {
@@ -23,7 +29,8 @@ impl Route {
     }
 
     /// Its path, as it stands in logs and metrics.
-    pub(super) const fn path(self) -> &'static str {
+    #[must_use]
+    pub const fn path(self) -> &'static str {
         match self {
             Self::Health => "/health",
             Self::Observe => "/observe/observables",
@@ -34,10 +41,20 @@ impl Route {
     }
 
     /// Its methods, as `OPTIONS` lists them.
-    pub(super) const fn methods(self) -> &'static str {
+    #[must_use]
+    pub const fn methods(self) -> &'static str {
         match self {
             Self::Watchdog => "GET, HEAD, OPTIONS",
             _ => "POST, OPTIONS",
+        }
+    }
+
+    /// Its name among the `supported-apis` of a registration; `None` for what the platform does not ask.
+    #[must_use]
+    pub fn supported_api(self) -> Option<&'static str> {
+        match self {
+            Self::Health | Self::Observe | Self::Refer => Some(self.path().trim_start_matches('/')),
+            Self::Version | Self::Watchdog => None,
         }
     }
 }

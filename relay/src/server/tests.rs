@@ -296,3 +296,14 @@ async fn a_drain_cuts_requests_that_take_too_long() {
     within("the end of the drain", listening.end(Duration::from_millis(20))).await;
     assert_eq!(rest(busy).await, "");
 }
+
+#[test]
+fn an_address_for_all_is_reached_by_loopback() {
+    for (address, reached) in [
+        ("0.0.0.0:9090", "http://127.0.0.1:9090"),
+        ("[::]:9090", "http://[::1]:9090"),
+        ("192.0.2.1:80", "http://192.0.2.1:80"),
+    ] {
+        assert_eq!(origin(address.parse().unwrap()), reached);
+    }
+}

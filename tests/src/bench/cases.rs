@@ -323,13 +323,13 @@ async fn body(shot: &Shot) -> Result<Bytes, BenchError> {
 
 async fn memory(programs: Programs<'_>, report: &mut Report) -> Result<(), BenchError> {
     let stage = Stage::set(programs.relay, Scale::new(1, 335_000), Duration::ZERO).await?;
-    let idle = stage.relay.resident();
+    let idle = stage.relay.footprint().resident();
     let shot = stage.observe(1)?;
-    stage.relay.forget_peak()?;
+    stage.relay.footprint().forget_peak().doing("forgetting the peak of memory")?;
     let started = Instant::now();
     stage.once(&shot, 1).await?;
     let streaming = started.elapsed();
-    let peak = stage.relay.peak();
+    let peak = stage.relay.footprint().peak();
     let added = peak.saturating_sub(idle);
     report.add(Row {
         case: "memory: a pulse of 335,000 rows while it streams, and its index",
@@ -365,7 +365,7 @@ async fn after_all(programs: Programs<'_>, idle: u64, report: &mut Report) -> Re
         stage.once(&stage.observe(observables)?, observables * pulses).await?;
     }
     load::run(&stage.observe(1)?, CONNECTIONS, LOAD_TIME).await?;
-    let (after, peak) = (stage.relay.resident(), stage.relay.peak());
+    let (after, peak) = (stage.relay.footprint().resident(), stage.relay.footprint().peak());
     report.add(Row {
         case: "memory: one relay after the requests and loads of all cases",
         relay: format!("{:.1} MiB, peak {:.1} MiB", mebibytes(after), mebibytes(peak)),

@@ -57,6 +57,6 @@ async fn cold(programs: Programs<'_>, scale: Scale, observables: usize, label: u
     let pulses = scale.pulses;
     let stage = Stage::set(programs.relay, scale, ROUND_TRIP).await?;
     let time = stage.once(&stage.observe(observables)?, observables * pulses).await?;
-    let peak = mebibytes(stage.relay.peak());
+    let peak = mebibytes(stage.relay.footprint().peak());
     Ok(format!("| {label} | {} | {} | {peak:.1} MiB |", milliseconds(time), stage.otx.total()))
 }

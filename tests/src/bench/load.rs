@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{Request, StatusCode, header};
+use http::{Request, StatusCode, header, response};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
@@ -56,8 +56,15 @@ impl Line {
         Ok(Self { sender })
     }
 
-    /// Sends one request and reads the whole answer.
+    /// Sends one request and reads the whole answer, which must be good.
     pub(super) async fn send(&mut self, shot: &Shot) -> Result<Bytes, BenchError> {
+        let (head, body) = self.exchange(shot).await?;
+        let status = head.status;
+        if status == StatusCode::OK { Ok(body) } else { Err(BenchError::new(format!("status {status}"))) }
+    }
+
+    /// Sends one request and reads the whole answer, whatever it is.
+    pub(super) async fn exchange(&mut self, shot: &Shot) -> Result<(response::Parts, Bytes), BenchError> {
         let mut request = Request::post(shot.path).header(header::HOST, "relay.example");
         if let Some(token) = &shot.token {
             request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
@@ -65,9 +72,8 @@ impl Line {
         let request = request.body(Full::new(shot.body.clone())).doing("making a request")?;
         self.sender.ready().await.doing("waiting for the connection")?;
         let response = self.sender.send_request(request).await.doing("sending a request")?;
-        let status = response.status();
-        let body = response.into_body().collect().await.doing("reading an answer")?.to_bytes();
-        if status == StatusCode::OK { Ok(body) } else { Err(BenchError::new(format!("status {status}"))) }
+        let (head, body) = response.into_parts();
+        Ok((head, body.collect().await.doing("reading an answer")?.to_bytes()))
     }
 }
 

@@ -10,6 +10,7 @@ mod peer;
 mod process;
 mod report;
 mod stage;
+pub mod strain;
 
 pub use self::peer::serve as serve_peer;
 pub use self::report::Report;

@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::{BenchError, Doing};
+use crate::footprint::Footprint;
 
 /// A running process.
 pub(super) struct Process {
@@ -46,25 +47,9 @@ impl Process {
         Ok(process)
     }
 
-    /// Resident memory now, in bytes.
-    pub(super) fn resident(&self) -> u64 {
-        self.status("VmRSS:")
-    }
-
-    /// The most resident memory since [`Self::forget_peak`], in bytes.
-    pub(super) fn peak(&self) -> u64 {
-        self.status("VmHWM:")
-    }
-
-    /// Starts a new measurement of the peak.
-    pub(super) fn forget_peak(&self) -> Result<(), BenchError> {
-        std::fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5").doing("forgetting the peak of memory")
-    }
-
-    fn status(&self, field: &str) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix(field));
-        line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0) * 1024
+    /// What it takes of the machine.
+    pub(super) fn footprint(&self) -> Footprint {
+        Footprint::of(self.child.id())
     }
 }
 

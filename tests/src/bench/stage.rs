@@ -18,7 +18,8 @@ pub(super) struct Stage {
     pub(super) otx: FakeOtx,
     pub(super) relay: Process,
     pub(super) scale: Scale,
-    address: std::net::SocketAddr,
+    pub(super) address: std::net::SocketAddr,
+    pub(super) admin: std::net::SocketAddr,
     token: String,
     _files: tempfile::TempDir,
 }
@@ -53,7 +54,7 @@ impl Stage {
         settings.extend(further.iter().map(|(name, value)| (*name, (*value).to_owned())));
         let relay = Process::start(binary, &["serve"], &settings, address)?;
         let token = issuer.token(&claims(KEY, "visibility.amp.cisco.com")).doing("signing a token")?;
-        let stage = Self { otx, relay, scale, address, token, _files: files };
+        let stage = Self { otx, relay, scale, address, admin, token, _files: files };
         stage.warm_the_fake().await?;
         stage.otx.set_round_trip(round_trip);
         Ok(stage)

@@ -37,9 +37,13 @@ pub const NODE: &[Part] = &[
     Part { package: "socat", file: "socat" },
 ];
 
-/// Needed by suites besides clusters: a shared cache, and static binaries.
-pub const SUITES: &[Part] =
-    &[Part { package: "redis-server", file: "redis-server" }, Part { package: "musl-tools", file: "musl-gcc" }];
+/// Needed by suites besides clusters: a shared cache, static binaries, and metrics that are scraped.
+pub const SUITES: &[Part] = &[
+    Part { package: "redis-server", file: "redis-server" },
+    Part { package: "musl-tools", file: "musl-gcc" },
+    Part { package: "prometheus", file: "prometheus" },
+    Part { package: "prometheus", file: "promtool" },
+];
 
 /// Why the system's parts cannot be used.
 #[derive(Debug, thiserror::Error)]

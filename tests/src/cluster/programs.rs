@@ -75,6 +75,7 @@ pub const PROGRAMS: &[Program] = &[
         output: Output::Binaries(&[("metrics-server", "sigs.k8s.io/metrics-server/cmd/metrics-server")]),
         ldflags: STRIP,
     },
+    Program { name: "otelcol", output: Output::Binaries(&[("otelcol", "threatrelay.test/otelcol")]), ldflags: STRIP },
     Program { name: "helm3", output: Output::Binaries(&[("helm3", "helm.sh/helm/v3/cmd/helm")]), ldflags: STRIP },
     Program { name: "helm4", output: Output::Binaries(&[("helm4", "helm.sh/helm/v4/cmd/helm")]), ldflags: STRIP },
     Program { name: "kind", output: Output::Binaries(&[("kind", "sigs.k8s.io/kind")]), ldflags: STRIP },

@@ -2,11 +2,15 @@
 //! text made for people. Nothing else happens here.
 
 mod bench;
+mod charts;
 mod cluster;
+mod crds;
 mod docs;
 mod e2e;
 mod fuzz;
 mod install;
+mod reproduce;
+mod sbom;
 mod suites;
 mod test;
 
@@ -27,8 +31,16 @@ enum Xtask {
     Bench(bench::Bench),
     /// Write the documents that are made from the programs: docs/configuration.md.
     Docs,
+    /// Write what is made from the operator's types: crds/ and docs/api.md.
+    Crds,
     /// Feed the relay's readers what libFuzzer makes up.
     Fuzz(fuzz::Fuzz),
+    /// Write what each binary is made of, and check that nothing is left out.
+    Sbom,
+    /// Build twice in different folders and compare the bytes.
+    Reproduce,
+    /// Write the parts of charts that are made from crds/ and the schemas of values.
+    Charts,
     /// A real Kubernetes for tests and to play with.
     #[command(subcommand)]
     Cluster(cluster::Cluster),
@@ -42,7 +54,11 @@ pub fn main() -> ExitCode {
         Xtask::E2e(arguments) => e2e::run(&arguments),
         Xtask::Bench(arguments) => bench::run(&arguments),
         Xtask::Docs => docs::run(),
+        Xtask::Crds => crds::run(),
+        Xtask::Charts => charts::run(),
         Xtask::Fuzz(arguments) => fuzz::run(&arguments),
+        Xtask::Sbom => sbom::run(),
+        Xtask::Reproduce => reproduce::run(),
         Xtask::Cluster(arguments) => cluster::run(arguments),
     };
     match done {

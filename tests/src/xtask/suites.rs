@@ -60,11 +60,11 @@ const TABLES: &[&str] = &["engine_faults", "trust_auth", "trust_input"];
 const VARIANTS: &[&str] = &["trust_variants"];
 const WITH_DEFECTS: &[&str] = &["--features", "broken-variants"];
 /// Suites whose tests share a control plane, and so a process.
-const PLANE: &[&str] = &[];
+const PLANE: &[&str] = &["operator_schema", "operator_rbac"];
 /// Suites whose tests share a cluster with nodes.
-const NODES: &[&str] = &["cluster_node", "cluster_relay"];
+const NODES: &[&str] = &["cluster_node", "cluster_relay", "operator_node"];
 /// The suites that need a Kubernetes, in nextest's language.
-const CLUSTER: &str = "binary(/^(cluster_|faultproxy)/)";
+const CLUSTER: &str = "binary(/^(cluster_|faultproxy|operator_rbac)/)";
 
 impl Suites {
     /// Builds and runs them, with these variables.

@@ -80,9 +80,9 @@ async fn replicas_are_changed_by_hand_and_by_load_and_no_request_fails() {
     let looked = async || {
         let deployment = bed().await.cluster.api().get(&path).await.unwrap();
         fewest = fewest.min(deployment["spec"]["replicas"].as_u64().unwrap());
-        deployment["status"]["readyReplicas"].clone()
+        (deployment["spec"]["replicas"].clone(), deployment["status"]["readyReplicas"].clone())
     };
-    scene.until("the autoscaler has made a third pod ready", looked, |ready| *ready == 3).await;
+    scene.until("the autoscaler has made a third pod ready", looked, |(_, ready)| *ready == 3).await;
     assert!(fewest >= 2, "the hand-over left {fewest} replicas");
     let tally = traffic.stop().await;
     println!("{tally}");

@@ -56,7 +56,7 @@ impl Bed {
         cluster.load(&binaries::image("threatrelay").unwrap()).unwrap();
         cluster.load(&binaries::image("threatrelay-operator").unwrap()).unwrap();
         let traefik = cluster.add_traefik().await.unwrap();
-        let crd = Command::new(binaries::shipped("threatrelay-operator")).arg("crd").output().unwrap();
+        let crd = Command::new(binaries::shipped("threatrelay-operator").unwrap()).arg("crd").output().unwrap();
         apply(&cluster, &String::from_utf8(crd.stdout).unwrap());
         cluster.apply(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/operator_node/operator.yaml"))).unwrap();
         cluster.rolled_out("threatrelay-system", "threatrelay-operator").await.unwrap();
@@ -224,13 +224,12 @@ impl Scene {
         serde_json::from_value(calls["by_key"].clone()).unwrap()
     }
 
-    /// The relay's pods: name, and how often each was restarted.
+    /// The relay's pods, those that are ending included: name, and how often each was restarted.
     pub(crate) async fn pods(&self) -> BTreeMap<String, u64> {
         let selector = "app.kubernetes.io%2Finstance%3Dotx";
         let path = format!("/api/v1/namespaces/{}/pods?labelSelector={selector}", self.namespace);
         let list = self.bed.cluster.api().get(&path).await.unwrap();
         let pods = list["items"].as_array().unwrap().iter();
-        let pods = pods.filter(|pod| pod["metadata"]["deletionTimestamp"].is_null());
         pods.map(|pod| {
             let restarts = pod["status"]["containerStatuses"][0]["restartCount"].as_u64().unwrap_or_default();
             (pod["metadata"]["name"].as_str().unwrap().to_owned(), restarts)

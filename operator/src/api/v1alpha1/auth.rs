@@ -12,10 +12,6 @@ use crate::api::schema::{duration_or_zero, without_null};
 #[serde(rename_all = "camelCase", default = "Auth::default")]
 #[schemars(transform = without_null)]
 #[x_kube(validation = (
-    "self.mode != 'jwks' || self.audiences.size() > 0",
-    "audiences must name at least one accepted audience in jwks mode, such as the relay's own URL"
-))]
-#[x_kube(validation = (
     "(self.mode == 'hs256') == has(self.hs256SecretRef)",
     "hs256SecretRef is required in hs256 mode and not allowed in jwks mode"
 ))]

@@ -17,12 +17,12 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::schema::{empty, without_null};
+use super::schema::{with_facts_in_words, without_null};
 pub use auth::{Auth, AuthMode};
 pub use cache::{Cache, SharedCache};
 pub use credentials::{Credentials, CredentialsMode, DefaultKey, KeyRef, NamedKey};
 pub use network::NetworkPolicy;
-pub use observability::{Log, LogFormat, Monitoring, ServiceMonitor};
+pub use observability::{Log, LogFormat, Monitoring, Otlp, ServiceMonitor, Telemetry};
 pub use pods::{
     Effect, Image, Limits, PodSecurity, PullPolicy, Requests, Resources, Scheduling, Toleration, TolerationOperator,
 };
@@ -118,9 +118,14 @@ pub use upstream::{CaBundle, ConfigMapRef, Upstream};
 #[cfg_attr(feature = "cel", kube(cel))]
 #[serde(rename_all = "camelCase", default = "ThreatRelaySpec::default")]
 #[schemars(transform = without_null)]
+#[schemars(transform = with_facts_in_words)]
 #[x_kube(validation = (
     "!(has(self.replicas) && has(self.autoscaling))",
     "replicas and autoscaling exclude each other: remove one of them"
+))]
+#[x_kube(validation = (
+    "self.auth.mode != 'jwks' || self.auth.audiences.size() > 0",
+    "auth.audiences must name at least one accepted audience in jwks mode, such as the relay's own URL"
 ))]
 pub struct ThreatRelaySpec {
     /// Number of pods. Not allowed beside `autoscaling`.
@@ -143,20 +148,17 @@ pub struct ThreatRelaySpec {
     pub credentials: Option<Credentials>,
 
     /// Who may ask.
-    #[schemars(default = "empty")]
     pub auth: Auth,
 
     /// How OTX is asked.
-    #[schemars(default = "empty")]
     pub upstream: Upstream,
 
     /// What is remembered of OTX's answers.
-    #[schemars(default = "empty")]
     pub cache: Cache,
 
     /// How much an answer says: `parity` gives exactly the original relay's documents, `rich` more of what OTX knows.
     ///
-    /// Example: `parity`
+    /// Example: `rich`
     pub answers: Answers,
 
     /// An Ingress in front of the relay. Default: none.
@@ -168,31 +170,28 @@ pub struct ThreatRelaySpec {
     pub gateway: Option<Gateway>,
 
     /// Processor time and memory of a pod.
-    #[schemars(default = "empty")]
     pub resources: Resources,
 
     /// Where pods run. They are spread over nodes and zones in any case.
-    #[schemars(default = "empty")]
     pub scheduling: Scheduling,
 
     /// User and group of a pod. All else follows the restricted Pod Security Standard and cannot be changed.
-    #[schemars(default = "empty")]
     pub pod_security: PodSecurity,
 
     /// What a pod may exchange with the network.
-    #[schemars(default = "empty")]
     pub network_policy: NetworkPolicy,
 
     /// How many pods a drain of nodes may take at once.
-    #[schemars(default = "empty")]
     pub pod_disruption_budget: PodDisruptionBudget,
 
     /// How the relay is observed.
-    #[schemars(default = "empty")]
     pub monitoring: Monitoring,
 
+    /// Traces of what the relay does. Default: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub telemetry: Option<Telemetry>,
+
     /// What the relay logs.
-    #[schemars(default = "empty")]
     pub log: Log,
 
     /// While true, the operator creates, repairs and removes nothing of this relay; pods go on as they are.

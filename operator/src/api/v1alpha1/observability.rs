@@ -1,4 +1,4 @@
-//! Sections `monitoring` and `log`: how the relay is observed.
+//! Sections `monitoring`, `telemetry` and `log`: how the relay is observed.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,8 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::api::schema::{duration, labels, without_null};
+use super::credentials::KeyRef;
+use crate::api::schema::{duration, labels, web_url, without_null};
 
 /// How the relay is observed.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
@@ -39,6 +40,53 @@ impl Default for ServiceMonitor {
     fn default() -> Self {
         Self { interval: "30s".to_owned(), labels: BTreeMap::new() }
     }
+}
+
+/// Traces.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Telemetry {
+    /// Where traces are sent.
+    pub otlp: Otlp,
+
+    /// Share of requests that are traced, from 0 to 1.
+    ///
+    /// Example: `0.1`
+    #[serde(default = "all")]
+    #[schemars(length(min = 1, max = 8), regex(pattern = r"^(0|1|0\.[0-9]{1,6})$"))]
+    pub sample_ratio: String,
+
+    /// Whether traces tell what was asked about.
+    ///
+    /// Example: `true`
+    #[serde(default)]
+    pub record_observables: bool,
+
+    /// Whether a request goes on with the trace that its `traceparent` names, instead of a link to it.
+    ///
+    /// Example: `true`
+    #[serde(default)]
+    pub trust_traceparent: bool,
+}
+
+fn all() -> String {
+    "1".to_owned()
+}
+
+/// A collector that takes OTLP over HTTP.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Otlp {
+    /// Address of the collector, without `/v1/traces`. Its host needs the operator's leave.
+    ///
+    /// Example: `http://collector.observability.svc:4318`
+    #[schemars(schema_with = "web_url")]
+    pub endpoint: String,
+
+    /// Key of a Secret in this namespace with headers for the collector, such as its token, one `name: value` a line.
+    /// Pods read it at their start. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub headers_secret_ref: Option<KeyRef>,
 }
 
 /// What the relay logs.

@@ -7,7 +7,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::api::schema::{cpu, empty, labels, memory, object_name, without_null};
+use crate::api::schema::{cpu, labels, memory, object_name, without_null};
 
 /// Another image than the operator's own. What is left out is taken from that.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
@@ -69,7 +69,7 @@ impl PullPolicy {
 }
 
 /// Processor time and memory of a pod.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", default = "Resources::default")]
 #[schemars(transform = without_null)]
 #[x_kube(validation = (
@@ -82,18 +82,10 @@ impl PullPolicy {
 ))]
 pub struct Resources {
     /// What a node must have free.
-    #[schemars(default = "empty")]
     pub requests: Requests,
 
     /// What a pod may not exceed.
-    #[schemars(default = "empty")]
     pub limits: Limits,
-}
-
-impl Default for Resources {
-    fn default() -> Self {
-        Self { requests: Requests::default(), limits: Limits::default() }
-    }
 }
 
 /// What a node must have free.
@@ -242,7 +234,6 @@ impl TolerationOperator {
 /// Effect of a taint.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "docs of variants would change the schema")]
-#[expect(clippy::enum_variant_names, reason = "the words of the API")]
 pub enum Effect {
     NoExecute,
     NoSchedule,

@@ -6,7 +6,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::api::schema::{empty, host, label, object_name, without_null};
+use crate::api::schema::{host, label, object_name, without_null};
 
 /// An Ingress.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
@@ -40,7 +40,6 @@ pub struct Ingress {
 
     /// Encryption between callers and the Ingress.
     #[serde(default)]
-    #[schemars(default = "empty")]
     pub tls: Tls,
 }
 

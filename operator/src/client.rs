@@ -1,0 +1,116 @@
+//! The client of the Kubernetes API and the rules every call keeps: an own time limit, no hidden retries, an error
+//! that says what was tried. Retrying is the controller's, which knows what else has changed.
+
+use std::time::Duration;
+
+use kube::Client;
+use tokio::time::timeout;
+
+/// Name under which this operator writes.
+pub const MANAGER: &str = "threatrelay-operator";
+
+/// The longest a call may take.
+const CALL: Duration = Duration::from_secs(15);
+/// The longest a connection may take to be made.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// A call to the API that did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// The API server refused, or could not be reached.
+    #[error("cannot {what}: {source}")]
+    Refused {
+        /// What was tried.
+        what: String,
+        /// Why not.
+        source: Box<kube::Error>,
+    },
+    /// There was no answer in time.
+    #[error("cannot {what}: the API server did not answer within {limit:?}")]
+    Silent {
+        /// What was tried.
+        what: String,
+        /// The limit.
+        limit: Duration,
+    },
+}
+
+impl CallError {
+    /// The refusal, where there is one.
+    #[must_use]
+    pub fn status(&self) -> Option<&kube::core::Status> {
+        match self {
+            Self::Refused { source, .. } => match &**source {
+                kube::Error::Api(status) => Some(status),
+                _ => None,
+            },
+            Self::Silent { .. } => None,
+        }
+    }
+
+    /// The object is not what it was when it was read, or is there already.
+    #[must_use]
+    pub fn is_conflict(&self) -> bool {
+        self.status().is_some_and(|status| status.code == 409)
+    }
+
+    /// There is no such object, or no such kind.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        self.status().is_some_and(|status| status.code == 404)
+    }
+
+    /// A word of a closed set, for metrics and logs.
+    #[must_use]
+    pub fn category(&self) -> &'static str {
+        match (self, self.status().map(|status| status.code)) {
+            (Self::Silent { .. }, _) => "timeout",
+            (_, Some(403)) => "forbidden",
+            (_, Some(404)) => "not_found",
+            (_, Some(409)) => "conflict",
+            (_, Some(422 | 400)) => "invalid",
+            (_, Some(429)) => "throttled",
+            (_, Some(_)) => "api_error",
+            (_, None) => "unreachable",
+        }
+    }
+}
+
+/// A client with the identity and server of the kubeconfig, or of the pod it runs in.
+///
+/// # Errors
+/// When there is neither, or it cannot be used.
+pub async fn connect() -> Result<Client, kube::Error> {
+    let mut config = kube::Config::infer().await.map_err(kube::Error::InferConfig)?;
+    config.connect_timeout = Some(CONNECT);
+    config.write_timeout = Some(CALL);
+    config.default_retry = false;
+    Client::try_from(config)
+}
+
+/// Makes a call within the usual time limit. `what` completes "cannot ...".
+///
+/// # Errors
+/// [`CallError`].
+pub async fn call<T>(
+    what: impl Into<String>,
+    answer: impl Future<Output = Result<T, kube::Error>>,
+) -> Result<T, CallError> {
+    call_for(CALL, what, answer).await
+}
+
+/// Makes a call within `limit`.
+///
+/// # Errors
+/// [`CallError`].
+pub async fn call_for<T>(
+    limit: Duration,
+    what: impl Into<String>,
+    answer: impl Future<Output = Result<T, kube::Error>>,
+) -> Result<T, CallError> {
+    match timeout(limit, answer).await {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(source)) => Err(CallError::Refused { what: what.into(), source: Box::new(source) }),
+        Err(_) => Err(CallError::Silent { what: what.into(), limit }),
+    }
+}

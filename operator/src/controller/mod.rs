@@ -1,0 +1,247 @@
+//! The driver: one reconcile is `observe → validate → build → apply → status`, within a time limit, under a span that
+//! names its object. Whatever goes wrong in one is logged once, counted, and tried again later; a panic too.
+
+pub mod backoff;
+pub mod context;
+mod facts;
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::{FutureExt, StreamExt};
+use k8s_openapi::jiff::Timestamp;
+use kube::api::{Api, Patch, PatchParams};
+use kube::runtime::Controller;
+use kube::runtime::controller::{self, Action};
+use kube::runtime::reflector::ObjectRef;
+use kube::{Resource, ResourceExt};
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use self::backoff::spread;
+use self::context::Context;
+use self::facts::Gathered;
+use crate::api::v1alpha1::{ThreatRelay, ThreatRelayStatus};
+use crate::apply::apply;
+use crate::apply::write::{ChildError, Children};
+use crate::client::{CallError, MANAGER, call};
+use crate::metrics::Outcome;
+use crate::status::{self, compute, differs};
+use crate::triggers::{Guarded, Scope};
+use crate::validate::Owner;
+use crate::{build, events, observe, validate};
+
+/// Reconciles at once.
+pub const CONCURRENCY: usize = 8;
+/// Changes within so long of one another cause one reconcile.
+const DEBOUNCE: Duration = Duration::from_millis(500);
+/// The longest that a reconcile may take.
+const RECONCILE: Duration = Duration::from_mins(1);
+/// When an object is looked at although nothing seems to have changed.
+const RESYNC_READY: Duration = Duration::from_mins(10);
+/// The same while it is not ready.
+const RESYNC_NOT_READY: Duration = Duration::from_mins(5);
+/// When a foreign object that is in the way is looked for again: nothing watches it.
+const CONFLICT: Duration = Duration::from_secs(6);
+
+/// What one reconcile came to.
+enum Done {
+    /// The object is gone, or going.
+    Gone,
+    /// Look again after so long.
+    Again(Duration),
+    /// As `Again`, and only a change of the resource or of what it names can help.
+    Terminal(Duration),
+}
+
+/// A reconcile that did not get to its end.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    /// The API could not be asked.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// It took too long.
+    #[error("the reconcile took longer than {RECONCILE:?}")]
+    Timeout,
+    /// A defect.
+    #[error("the reconcile panicked: {0}")]
+    Panic(String),
+}
+
+/// Reconciles the resources of a scope until stopped; ends when none is under way any more.
+pub async fn run(scope: Scope, context: Arc<Context>, stop: CancellationToken) {
+    let forgetting = Arc::clone(&context);
+    let gone = move |meta: &kube::api::ObjectMeta| forgetting.forget(meta.uid.as_deref().unwrap_or_default());
+    let triggers = scope.watch(gone, &stop);
+    let looked = context.probes.changes().map(|(namespace, name)| ObjectRef::new(&name).within(&namespace));
+    let config =
+        controller::Config::default().concurrency(u16::try_from(CONCURRENCY).unwrap_or(u16::MAX)).debounce(DEBOUNCE);
+    Controller::for_stream(triggers.resources, triggers.store)
+        .with_config(config)
+        .reconcile_on(triggers.others)
+        .reconcile_on(looked)
+        .reconcile_all_on(triggers.all)
+        .graceful_shutdown_on(stop.cancelled_owned())
+        .run(reconcile, |_, _, _| Action::requeue(RESYNC_NOT_READY), context)
+        .for_each(async |result| {
+            // Reconciles log for themselves; what is left is about the queue: an object that is gone meanwhile.
+            if let Err(error) = result {
+                tracing::debug!(%error, "not reconciled");
+            }
+        })
+        .await;
+}
+
+async fn reconcile(resource: Arc<Guarded>, context: Arc<Context>) -> Result<Action, std::convert::Infallible> {
+    let (namespace, name) = (resource.namespace().unwrap_or_default(), resource.name_any());
+    let meta = resource.meta();
+    let (uid, generation) = (meta.uid.clone().unwrap_or_default(), meta.generation.unwrap_or_default());
+    let _working = context.metrics.working();
+    let begun = Instant::now();
+    let attempt = AssertUnwindSafe(attempt(&context, &namespace, &name)).catch_unwind();
+    let result = match tokio::time::timeout(RECONCILE, attempt).await {
+        Ok(Ok(result)) => result,
+        Ok(Err(panic)) => Err(Error::Panic(text_of(&*panic))),
+        Err(_) => Err(Error::Timeout),
+    };
+    let elapsed = begun.elapsed();
+    let (outcome, action) = match result {
+        Ok(Done::Gone) => {
+            context.forget(&uid);
+            (Outcome::RequeueAfter, Action::await_change())
+        }
+        Ok(Done::Again(after)) => {
+            context.backoff.forget(&uid);
+            (Outcome::RequeueAfter, Action::requeue(after))
+        }
+        Ok(Done::Terminal(after)) => {
+            context.backoff.forget(&uid);
+            (Outcome::Terminal, Action::requeue(after))
+        }
+        Err(error) => {
+            let pause = context.backoff.failed(&uid, generation);
+            let (outcome, category) = match &error {
+                // Somebody was faster: no fault, but what was decided may be wrong.
+                Error::Call(error) if error.is_conflict() => (Outcome::RequeueAfter, "conflict"),
+                Error::Call(error) => (Outcome::Error, error.category()),
+                Error::Timeout => (Outcome::Timeout, "timeout"),
+                Error::Panic(_) => (Outcome::Panic, "panic"),
+            };
+            if outcome == Outcome::RequeueAfter {
+                tracing::debug!(%error, namespace, name, "again");
+            } else {
+                tracing::warn!(%error, category, namespace, name, again_ms = pause.as_millis(), "reconcile failed");
+            }
+            (outcome, Action::requeue(pause))
+        }
+    };
+    context.metrics.reconciled(outcome, elapsed);
+    tracing::debug!(namespace, name, ?outcome, elapsed_ms = elapsed.as_millis(), "reconciled");
+    Ok(action)
+}
+
+#[tracing::instrument(name = "reconcile", skip_all, fields(namespace, threatrelay.name = name))]
+async fn attempt(context: &Context, namespace: &str, name: &str) -> Result<Done, Error> {
+    // Read anew: the cache may be behind, and children must be owned by the object that is there now.
+    let api: Api<Guarded> = Api::namespaced(context.client.clone(), namespace);
+    let relay = match call("get the ThreatRelay", api.get_opt(name)).await? {
+        None => return Ok(Done::Gone),
+        Some(found) if found.meta().deletion_timestamp.is_some() => return Ok(Done::Gone),
+        Some(kube::core::DeserializeGuard(Ok(relay))) => relay,
+        Some(kube::core::DeserializeGuard(Err(invalid))) => {
+            return unreadable(context, namespace, &invalid).await;
+        }
+    };
+    let owner =
+        Owner { namespace: namespace.to_owned(), name: name.to_owned(), uid: relay.uid().unwrap_or_default() };
+    let apis = *context.offered.borrow();
+    let observed = observe::observe(&context.client, &relay, apis, context.settings.read_secrets).await?;
+    let children = Children::new(&context.client, &context.metrics, &owner);
+    let mut gathered = Gathered::new(&relay, observed.children.deployment.as_ref());
+    if relay.spec.suspend {
+        gathered.suspended();
+    } else {
+        match validate::validate(&relay, &observed, &context.policy) {
+            Err(refused) => gathered.refused(refused),
+            Ok(validated) => match apply(&children, build::build(&validated), observed.children.clone()).await {
+                Ok(applied) => gathered.applied(applied, validated),
+                Err(ChildError::NamespaceEnds) => return Ok(Done::Gone),
+                Err(ChildError::Call(error)) => gathered.failed(error),
+                Err(other) => gathered.hindered(&other),
+            },
+        }
+    }
+    gathered.look_at_pods(context, &owner).await?;
+    let before = relay.status.clone().unwrap_or_default();
+    let status = compute(&gathered.facts(&before), Timestamp::now());
+    write_status(context, &relay, &before, &status).await?;
+    let identity = (&*owner.uid, namespace, name);
+    context.shown.show(identity, &status.conditions, gathered.kinds(), &context.metrics);
+    gathered.end(&status)
+}
+
+/// Writes the status where it says something new, and tells what has changed.
+#[tracing::instrument(name = "status", skip_all)]
+async fn write_status(
+    context: &Context,
+    relay: &ThreatRelay,
+    before: &ThreatRelayStatus,
+    status: &ThreatRelayStatus,
+) -> Result<(), CallError> {
+    if !differs(before, status) {
+        return Ok(());
+    }
+    patch_status(context, &relay.metadata, status).await?;
+    let reference = relay.object_ref(&());
+    for event in events::transitions(&before.conditions, &status.conditions) {
+        tracing::info!(reason = event.reason, note = event.note, "told");
+        if let Err(error) = call("tell an event", context.recorder.publish(&event, &reference)).await {
+            tracing::debug!(%error, "an event was not told");
+        }
+    }
+    Ok(())
+}
+
+/// At the resource version that was read: a status is never about an object that has changed meanwhile.
+async fn patch_status(
+    context: &Context,
+    meta: &kube::api::ObjectMeta,
+    status: &ThreatRelayStatus,
+) -> Result<(), CallError> {
+    let (namespace, name) = (meta.namespace.clone().unwrap_or_default(), meta.name.clone().unwrap_or_default());
+    let patch = json!({
+        "apiVersion": ThreatRelay::api_version(&()),
+        "kind": ThreatRelay::kind(&()),
+        "metadata": {"name": name, "uid": meta.uid, "resourceVersion": meta.resource_version},
+        "status": status,
+    });
+    let api: Api<ThreatRelay> = Api::namespaced(context.client.clone(), &namespace);
+    let params = PatchParams::apply(MANAGER).force();
+    call("write the status", api.patch_status(&name, &params, &Patch::Apply(&patch))).await?;
+    context.metrics.wrote("ThreatRelay", "status");
+    Ok(())
+}
+
+async fn unreadable(
+    context: &Context,
+    namespace: &str,
+    invalid: &kube::core::error_boundary::InvalidObject,
+) -> Result<Done, Error> {
+    let meta = &invalid.metadata;
+    let api: Api<kube::api::DynamicObject> =
+        Api::namespaced_with(context.client.clone(), namespace, &crate::kinds::of::<ThreatRelay>());
+    let found = call("get the ThreatRelay", api.get_opt(meta.name.as_deref().unwrap_or_default())).await?;
+    let before = found.map(|found| found.data["status"].clone()).unwrap_or_default();
+    let before: ThreatRelayStatus = serde_json::from_value(before).unwrap_or_default();
+    let status = status::unreadable(&before.conditions, meta.generation, &invalid.error, Timestamp::now());
+    if before.conditions != status.conditions {
+        patch_status(context, meta, &status).await?;
+    }
+    Ok(Done::Terminal(spread(RESYNC_NOT_READY)))
+}
+
+fn text_of(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default()
+}

@@ -1,0 +1,105 @@
+//! What the operator is told at its start, by flags or by environment variables `THREATRELAY_OPERATOR_*`. Everything
+//! else about a relay stands in its `ThreatRelay`.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+
+use clap::{Args, ValueEnum};
+
+use crate::api::v1alpha1::PullPolicy;
+use crate::validate::{OperatorPods, Policy};
+
+/// The settings of `run`.
+#[derive(Args, Clone, Debug)]
+pub struct Settings {
+    /// Image of relays whose resource names none.
+    #[arg(
+        long,
+        env = "THREATRELAY_OPERATOR_RELAY_IMAGE",
+        default_value = concat!("ghcr.io/threatrelay/threatrelay:", env!("CARGO_PKG_VERSION"))
+    )]
+    pub relay_image: String,
+    /// Repositories that a resource may take images from, beside that of the image above, comma-separated. One that
+    /// ends with `/` allows all below it.
+    #[arg(long, env = "THREATRELAY_OPERATOR_ALLOWED_REPOSITORIES", value_delimiter = ',')]
+    pub allowed_repositories: Vec<String>,
+    /// When nodes ask the registry for an image: `Always`, `IfNotPresent` or `Never`.
+    #[arg(long, env = "THREATRELAY_OPERATOR_IMAGE_PULL_POLICY", default_value = "IfNotPresent", value_parser = pull_policy)]
+    pub image_pull_policy: PullPolicy,
+    /// Secrets with which nodes get images, in the namespace of each relay, comma-separated.
+    #[arg(long, env = "THREATRELAY_OPERATOR_IMAGE_PULL_SECRETS", value_delimiter = ',')]
+    pub image_pull_secrets: Vec<String>,
+    /// Hosts that a resource may send credentials to, beside OTX, comma-separated: `host` or `host:port`; `*.domain`
+    /// allows all names below, `*` everything.
+    #[arg(long, env = "THREATRELAY_OPERATOR_ALLOWED_DESTINATIONS", value_delimiter = ',')]
+    pub allowed_destinations: Vec<String>,
+    /// Namespace of the operator's own pods, which NetworkPolicies of relays let in.
+    #[arg(long, env = "THREATRELAY_OPERATOR_POD_NAMESPACE")]
+    pub pod_namespace: Option<String>,
+    /// Labels of the operator's own pods, as `name=value`, comma-separated.
+    #[arg(long, env = "THREATRELAY_OPERATOR_POD_LABELS", value_delimiter = ',', value_parser = label)]
+    pub pod_labels: Vec<(String, String)>,
+    /// Namespaces to work in, comma-separated. Without any: all of the cluster.
+    #[arg(long, env = "THREATRELAY_OPERATOR_NAMESPACES", value_delimiter = ',')]
+    pub namespaces: Vec<String>,
+    /// Read the Secrets that resources refer to. Without it only `credentials.mode: direct` works, and the operator
+    /// needs no right on Secrets.
+    #[arg(long, env = "THREATRELAY_OPERATOR_READ_SECRETS", default_value_t = true, action = clap::ArgAction::Set)]
+    pub read_secrets: bool,
+    /// Elect a leader among several operators. Without it there must be one.
+    #[arg(long, env = "THREATRELAY_OPERATOR_LEADER_ELECTION", default_value_t = true, action = clap::ArgAction::Set)]
+    pub leader_election: bool,
+    /// Namespace of the lease; by default the one the operator runs in.
+    #[arg(long, env = "THREATRELAY_OPERATOR_LEASE_NAMESPACE")]
+    pub lease_namespace: Option<String>,
+    /// Name of the lease.
+    #[arg(long, env = "THREATRELAY_OPERATOR_LEASE_NAME", default_value = "threatrelay-operator")]
+    pub lease_name: String,
+    /// Where probes and metrics are served.
+    #[arg(long, env = "THREATRELAY_OPERATOR_LISTEN", default_value_t = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8080)))]
+    pub listen: SocketAddr,
+    /// What is logged: a level or directives such as `info,threatrelay_operator=debug`.
+    #[arg(long, env = "THREATRELAY_OPERATOR_LOG", default_value = "info")]
+    pub log: String,
+    /// Form of log lines: text on a terminal, else JSON, unless one is named.
+    #[arg(long, env = "THREATRELAY_OPERATOR_LOG_FORMAT", value_enum, default_value_t = LogFormat::Auto)]
+    pub log_format: LogFormat,
+}
+
+impl Settings {
+    /// What is decided here for all relays.
+    #[must_use]
+    pub fn policy(&self) -> Policy {
+        let labels: BTreeMap<_, _> = self.pod_labels.iter().cloned().collect();
+        let namespace = self.pod_namespace.clone().filter(|_| !labels.is_empty());
+        Policy {
+            image: self.relay_image.clone(),
+            allowed_repositories: self.allowed_repositories.clone(),
+            pull_policy: self.image_pull_policy,
+            pull_secrets: self.image_pull_secrets.clone(),
+            allowed_destinations: self.allowed_destinations.clone(),
+            operator: namespace.map(|namespace| OperatorPods { namespace, labels }),
+        }
+    }
+}
+
+fn pull_policy(word: &str) -> Result<PullPolicy, String> {
+    serde_json::from_value(word.into()).map_err(|_| "write Always, IfNotPresent or Never".to_owned())
+}
+
+fn label(pair: &str) -> Result<(String, String), String> {
+    let pair = pair.split_once('=').ok_or("write name=value")?;
+    Ok((pair.0.to_owned(), pair.1.to_owned()))
+}
+
+/// The form of log lines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Text on a terminal, else JSON.
+    #[default]
+    Auto,
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Text,
+}

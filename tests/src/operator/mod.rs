@@ -1,0 +1,42 @@
+//! The real operator as a process before a real control plane, and what a test needs beside it: resources, waits on
+//! their conditions, a stand-in for the kubelet (a control plane has no node), a fault proxy where one is wanted.
+#![expect(clippy::expect_used, clippy::panic, reason = "what cannot be set up ends the test, with the step's name")]
+
+mod kubelet;
+mod process;
+mod scene;
+
+pub use kubelet::{Health, Kubelet};
+pub use process::Operator;
+pub use scene::Scene;
+
+use serde_json::Value;
+
+use crate::cluster::ControlPlane;
+use crate::eventually::Eventually;
+
+/// Installs the CRD and waits until the API server serves it.
+///
+/// # Panics
+/// When it is refused.
+pub async fn install_crd(plane: &ControlPlane) {
+    use kube::CustomResourceExt;
+    let crd = serde_json::to_value(threatrelay_operator::api::ThreatRelay::crd()).expect("the CRD");
+    let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/threatrelays.threatrelay.dev";
+    plane.api().apply(path, &crd).await.expect("the CRD");
+    Eventually::new("the CRD is served")
+        .ok(async || plane.api().get("/apis/threatrelay.dev/v1alpha1/threatrelays").await)
+        .await
+        .expect("the CRD");
+}
+
+/// Status and reason of a condition, as `True/Reconciled`; empty without one.
+#[must_use]
+pub fn condition(resource: &Value, type_: &str) -> String {
+    let conditions = resource["status"]["conditions"].as_array();
+    let found = conditions.into_iter().flatten().find(|condition| condition["type"] == type_);
+    found.map_or_else(String::new, |found| {
+        let said = |field: &str| found[field].as_str().unwrap_or_default();
+        format!("{}/{}", said("status"), said("reason"))
+    })
+}
