@@ -27,7 +27,7 @@ const FILES: [(&str, &str, usize, usize); 6] = [
 
 /// Valid vectors that the relay refuses, with the reason: group or key, and what it is.
 const REFUSED_THOUGH_VALID: &[(&str, &str)] =
-    &[("InvalidCharacterInsertedInPayload", "what is not base64url is no token, whatever signed it")];
+    &[("InvalidCharacterInsertedIn", "what is not base64url is no token, whatever signed it")];
 
 /// Invalid vectors that the relay accepts, with the reason.
 const ACCEPTED_THOUGH_INVALID: &[(&str, &str)] = &[(
