@@ -112,8 +112,8 @@ impl Helm {
 pub fn objects(rendered: &str) -> Result<Vec<Value>, HelmError> {
     let mut objects = Vec::new();
     for text in format!("\n{rendered}").split("\n---") {
-        let object: Value =
-            serde_saphyr::from_str(text).map_err(|error| HelmError::NotYaml { error: Box::new(error), text: text.to_owned() })?;
+        let object: Value = serde_saphyr::from_str(text)
+            .map_err(|error| HelmError::NotYaml { error: Box::new(error), text: text.to_owned() })?;
         if object.is_object() {
             objects.push(object);
         }
