@@ -1,7 +1,7 @@
 #![no_main]
 
 #[path = "../targets.rs"]
-#[allow(dead_code, reason = "one target of six")]
+#[expect(dead_code, reason = "one target of six")]
 mod targets;
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| targets::url(data));
