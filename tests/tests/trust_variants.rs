@@ -250,7 +250,8 @@ async fn retries() {
     println!("{calls} calls for {asked} look-ups in {seconds:.1} s");
     #[expect(clippy::cast_precision_loss, reason = "a few thousand")]
     let (asked, calls) = (asked as f64, calls as f64);
-    assert!(calls > asked && asked > 300.0, "{calls} {asked}");
+    // Calls may be fewer: what fails opens the circuit.
+    assert!(asked > 300.0, "{asked} look-ups are too few");
     assert!(calls <= 1.2 * asked + 10.0 * (seconds + 1.0), "{calls} calls for {asked} look-ups in {seconds:.1} s");
 }
 
