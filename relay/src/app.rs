@@ -90,7 +90,7 @@ impl App {
         let metrics = Metrics::new();
         Ok(Arc::new(Self {
             otx: Engine::new(&config, metrics.otx.clone())?,
-            authenticator: Authenticator::new(&config, outside)?,
+            authenticator: Authenticator::new(&config, outside, &metrics.auth)?,
             tracer: Tracer::start(&config, &metrics.spans)?,
             watchman: Watchman::default(),
             room: Room::new(config.limits.concurrent_requests),
