@@ -3,15 +3,15 @@
 #![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
 
 use std::collections::BTreeSet;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
-use serde_json::Value;
 use tests::eventually::Eventually;
 use tests::fake_otx::{FakeOtx, Fault, KEY, Route, Rule};
 use tests::issuer::{Issuer, claims};
 use tests::jwks_server::{Document, JwksServer};
 use tests::otlp::Collector;
+use tests::prometheus::Prometheus;
 use tests::relay::{Builder, TestRelay, payload};
 use tests::tls::{Authority, Certificate};
 
@@ -146,35 +146,14 @@ async fn keys_have_the_time_they_are_from_and_count_what_fails() {
 async fn a_real_prometheus_leads_from_a_histogram_to_the_trace() {
     let (fake, collector) = (FakeOtx::start().await.unwrap(), Collector::start().await);
     let (relay, id) = used(&fake, &collector).await;
-    let folder = tempfile::tempdir().unwrap();
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let config = folder.path().join("prometheus.yml");
-    let target = relay.admin();
-    let text = format!(
-        "scrape_configs:\n- job_name: relay\n  scrape_interval: 1s\n  static_configs:\n  - targets: ['{target}']\n"
-    );
-    std::fs::write(&config, text).unwrap();
-    let _prometheus = tokio::process::Command::new("prometheus")
-        .arg(format!("--config.file={}", config.display()))
-        .arg(format!("--storage.tsdb.path={}", folder.path().join("data").display()))
-        .arg(format!("--web.listen-address=127.0.0.1:{port}"))
-        .arg("--enable-feature=exemplar-storage")
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
-    let client = reqwest::Client::new();
+    let prometheus = Prometheus::scraping(&[("relay", relay.admin())], None);
     for histogram in ["http_server_request_duration_seconds_bucket", "http_client_request_duration_seconds_bucket"] {
-        let url = format!("http://127.0.0.1:{port}/api/v1/query_exemplars?query={histogram}&start=0&end=9999999999");
         let found =
             Eventually::new(format!("an exemplar of {histogram} names the trace")).within(Duration::from_secs(30));
+        let range = [("query", histogram), ("start", "0"), ("end", "9999999999")];
         found
             .ok(async || {
-                let answer = client.get(&url).send().await.map_err(|error| error.to_string())?;
-                let answer = answer.bytes().await.map_err(|error| error.to_string())?;
-                let answer: Value = serde_json::from_slice(&answer).map_err(|error| error.to_string())?;
+                let answer = prometheus.get("query_exemplars", &range).await?;
                 if answer.to_string().contains(&id) { Ok(()) } else { Err(answer.to_string()) }
             })
             .await
