@@ -104,9 +104,8 @@ async fn the_api_server_accepts_every_set_of_values() {
     let scratch = tempfile::tempdir().unwrap();
     for entry in fs::read_dir(sets).unwrap() {
         let path = entry.unwrap().path();
-        let rendered = helm
-            .template(&folder("threatrelay-operator"), "otx", &fs::read_to_string(&path).unwrap())
-            .unwrap();
+        let rendered =
+            helm.template(&folder("threatrelay-operator"), "otx", &fs::read_to_string(&path).unwrap()).unwrap();
         // Types of the Prometheus operator are not here; the API server knows all others.
         let known: Vec<_> = objects(&rendered)
             .unwrap()
@@ -120,8 +119,7 @@ async fn the_api_server_accepts_every_set_of_values() {
         let file = scratch.path().join("objects.json");
         fs::write(&file, list.to_string()).unwrap();
         let file = file.display().to_string();
-        let arguments =
-            ["apply", "--server-side", "--dry-run=server", "--validate=strict", "-f", &file];
+        let arguments = ["apply", "--server-side", "--dry-run=server", "--validate=strict", "-f", &file];
         let accepted = plane.kubectl(&arguments);
         assert!(accepted.is_ok(), "{}: {}", path.display(), accepted.unwrap_err());
     }
@@ -136,14 +134,18 @@ async fn relays_outlive_upgrade_rollback_removal_and_return() {
         let helm = Helm::named(name).unwrap().with_cluster(plane.kubeconfig());
         let run = |arguments: &[&str]| {
             let done = helm.run(&[arguments, &["--namespace", "soc"]].concat());
-            done.unwrap_or_else(|error| panic!("{name} {arguments:?}: {error}"))
+            assert!(done.is_ok(), "{name} {arguments:?}: {}", done.unwrap_err());
         };
         run(&["install", "otx", &older]);
         let before = relay(&plane, "one").await;
         assert_eq!(short_names(&plane).await, json!(["trelay"]), "{name}");
 
         run(&["upgrade", "otx", &chart()]);
-        assert_eq!(short_names(&plane).await, json!(["trelay", "trly"]), "{name}: the type is upgraded with the chart");
+        assert_eq!(
+            short_names(&plane).await,
+            json!(["trelay", "trly"]),
+            "{name}: the type is upgraded with the chart"
+        );
         assert_eq!(uid(&plane, "one").await, before, "{name}: after the upgrade");
 
         run(&["rollback", "otx", "1"]);

@@ -115,7 +115,7 @@ impl Built {
         let names: Vec<_> = self.files.keys().map(String::as_str).collect();
         assert_eq!(names, ["etc/ssl/certs/ca-certificates.crt", "licenses/LICENSE", program]);
         let size: usize = self.files.values().sum();
-        println!("{program}: {:.1} MiB", size as f64 / MEGABYTE as f64);
+        println!("{program}: {size} bytes");
         assert!(size <= 20 * MEGABYTE, "{size} bytes");
         let config = &self.config["config"];
         assert_eq!(config["User"], "65532:65532");

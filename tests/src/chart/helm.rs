@@ -32,7 +32,7 @@ pub enum HelmError {
     #[error("not YAML: {error}\n{text}")]
     NotYaml {
         /// What the parser said.
-        error: serde_saphyr::Error,
+        error: Box<serde_saphyr::Error>,
         /// The document.
         text: String,
     },
@@ -113,7 +113,7 @@ pub fn objects(rendered: &str) -> Result<Vec<Value>, HelmError> {
     let mut objects = Vec::new();
     for text in format!("\n{rendered}").split("\n---") {
         let object: Value = serde_saphyr::from_str(text)
-            .map_err(|error| HelmError::NotYaml { error, text: text.to_owned() })?;
+            .map_err(|error| HelmError::NotYaml { error: Box::new(error), text: text.to_owned() })?;
         if object.is_object() {
             objects.push(object);
         }

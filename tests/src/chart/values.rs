@@ -109,8 +109,8 @@ impl Property {
                 property.write(text, depth + 1)?;
             } else {
                 let member = json!({ name: property.default });
-                let yaml = serde_saphyr::to_string(&member)
-                    .map_err(|error| ValuesError::Default(name.clone(), error))?;
+                let yaml =
+                    serde_saphyr::to_string(&member).map_err(|error| ValuesError::Default(name.clone(), error))?;
                 for line in yaml.lines() {
                     let _infallible = writeln!(text, "{indent}{line}");
                 }
