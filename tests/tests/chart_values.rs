@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::Value;
-use tests::chart::helm::{BOTH, Helm};
+use tests::chart::helm::{BOTH, Helm, KUBERNETES};
 use tests::chart::{CHARTS, folder, usage, values};
 
 #[test]
@@ -54,17 +54,43 @@ fn every_used_value_is_declared() {
     }
 }
 
+/// What nobody but the user knows.
+fn required(chart: &str) -> &'static str {
+    if chart == "threatrelay" { "auth: {audiences: [https://otx.soc.example]}" } else { "{}" }
+}
+
+#[test]
+fn no_linter_complains() {
+    for name in BOTH {
+        let helm = Helm::named(name).unwrap();
+        let values = helm.values_file(required("threatrelay")).unwrap();
+        let chart = folder("threatrelay").display().to_string();
+        let linted = helm.run(&["lint", &chart, "--strict", "--kube-version", KUBERNETES, "--values", &values]);
+        assert!(linted.is_ok(), "{name}: {}", linted.unwrap_err());
+    }
+}
+
+#[test]
+fn the_relays_values_do_not_speak_of_an_operator() {
+    let root = values::of("threatrelay").unwrap();
+    let texts = root.all().into_iter().map(|(_, property)| property.description.clone());
+    let about: Vec<_> =
+        texts.flatten().filter(|text| text.contains("operator") && !text.contains("Prometheus")).collect();
+    // The field of a toleration that is named so stands in an example.
+    assert!(about.iter().all(|text| text.contains("operator: Equal")), "{about:?}");
+}
+
 #[test]
 fn defaults_meet_the_schema() {
     for chart in CHARTS {
         for name in BOTH {
-            Helm::named(name).unwrap().template(&folder(chart), "otx", "{}").unwrap();
+            Helm::named(name).unwrap().template(&folder(chart), "otx", required(chart)).unwrap();
         }
     }
 }
 
-/// Values that are wrong, and what the refusal says.
-const REFUSED: &[(&str, &str)] = &[
+/// Values of the operator's chart that are wrong, and what the refusal says.
+const OPERATOR: &[(&str, &str)] = &[
     ("unknown: 1", "unknown"),
     ("Image: {}", "Image"),
     ("enabled: yes please", "/enabled"),
@@ -153,12 +179,82 @@ const REFUSED: &[(&str, &str)] = &[
     ("extraObjects: [1]", "/extraObjects/0"),
 ];
 
+/// Values of the relay's chart that are wrong, and what the refusal says.
+const RELAY: &[(&str, &str)] = &[
+    ("{}", "auth.audiences is empty: name at least one"),
+    ("suspend: true", "suspend"),
+    ("replicaCount: 2", "replicaCount"),
+    ("replicas: 101", "/replicas"),
+    ("answers: poor", "/answers"),
+    ("auth: {audiences: ['']}", "/auth/audiences/0"),
+    ("auth: {audiences: ['a b']}", "/auth/audiences/0"),
+    ("auth: {jwksHosts: []}", "/auth/jwksHosts"),
+    ("auth: {jwksHosts: ['https://a.example']}", "/auth/jwksHosts/0"),
+    ("auth: {mode: none}", "/auth/mode"),
+    ("auth: {mode: hs256}", "auth.hs256SecretRef.name is required in hs256 mode"),
+    ("auth: {audiences: [a], hs256SecretRef: {name: s}}", "not allowed in jwks mode"),
+    ("auth: {mode: hs256, hs256SecretRef: {name: s}, jwks: '{\"keys\":[]}'}", "auth.jwks is not allowed"),
+    ("auth: {jwks: nothing that is JSON}", "/auth/jwks"),
+    ("auth: {leeway: 1 minute}", "/auth/leeway"),
+    ("autoscaling: {maxReplicas: 0}", "/autoscaling/maxReplicas"),
+    ("auth: {audiences: [a]}\nautoscaling: {minReplicas: 3, maxReplicas: 2}", "must not be greater than"),
+    ("autoscaling: {enabled: true}", "enabled"),
+    ("cache: {maxBytes: 1}", "/cache/maxBytes"),
+    ("cache: {generalTtl: 300}", "/cache/generalTtl"),
+    ("cache: {shared: {url: 'http://valkey'}}", "/cache/shared/url"),
+    ("credentials: {mode: direct}", "mode"),
+    ("credentials: {keys: {default: 'two words'}}", "/credentials/keys/default"),
+    ("credentials: {keys: {'a/b': key}}", "a/b"),
+    ("credentials: {named: [{name: a}]}", "/credentials/named/0"),
+    ("credentials: {named: [{name: a, secretRef: {}}]}", "/credentials/named/0/secretRef"),
+    ("credentials: {default: {secretRef: {name: Upper}}}", "/credentials/default/secretRef/name"),
+    (
+        "auth: {audiences: [a]}\ncredentials: {keys: {default: k}, default: {secretRef: {name: otx}}}",
+        "set one or the other",
+    ),
+    ("gateway: {hostnames: [a.example]}", "/gateway"),
+    ("gateway: {parentRefs: [{name: public}]}", "/gateway"),
+    ("gateway: {parentRefs: [{namespace: a}], hostnames: [a.example]}", "/gateway/parentRefs/0"),
+    ("image: {tag: 'a:b'}", "/image/tag"),
+    ("image: {digest: sha256:short}", "/image/digest"),
+    ("ingress: {host: 'https://otx.example'}", "/ingress/host"),
+    ("ingress: {host: '*.example'}", "/ingress/host"),
+    ("ingress: {className: traefik}", "/ingress"),
+    ("ingress: {enabled: true}", "enabled"),
+    (
+        "auth: {audiences: [a]}\ningress: {host: a.example, tls: {enabled: false, secretName: s}}",
+        "ingress.tls.secretName",
+    ),
+    (
+        "auth: {audiences: [a]}\ningress: {annotations: {nginx.ingress.kubernetes.io/server-snippet: x}}",
+        "into the controller's configuration",
+    ),
+    ("log: {level: loud}", "/log/level"),
+    ("log: {format: xml}", "/log/format"),
+    ("monitoring: {serviceMonitor: {interval: soon}}", "/monitoring/serviceMonitor/interval"),
+    ("networkPolicy: {egressCidrs: [anywhere]}", "/networkPolicy/egressCidrs/0"),
+    ("podDisruptionBudget: {minAvailable: 1}", "minAvailable"),
+    ("podSecurity: {runAsUser: 0}", "/podSecurity/runAsUser"),
+    ("podSecurity: {privileged: true}", "privileged"),
+    ("resources: {limits: {memory: lots}}", "/resources/limits/memory"),
+    ("resources: {limits: {cpu: '0.5'}}", "/resources/limits/cpu"),
+    ("scheduling: {tolerations: [{operator: Maybe}]}", "/scheduling/tolerations/0/operator"),
+    ("service: {type: ExternalName}", "/service/type"),
+    ("telemetry: {sampleRatio: '2'}", "/telemetry/sampleRatio"),
+    ("telemetry: {otlp: {endpoint: collector:4317}}", "/telemetry/otlp/endpoint"),
+    ("upstream: {baseUrl: ftp://otx.example}", "/upstream/baseUrl"),
+    ("upstream: {baseUrl: 'https://user:pass@otx.example'}", "/upstream/baseUrl"),
+    ("upstream: {hourlyBudget: 0}", "/upstream/hourlyBudget"),
+    ("upstream: {caBundle: {configMapRef: {name: A}}}", "/upstream/caBundle/configMapRef/name"),
+];
+
 fn is_refused(by: &str) {
     let helm = Helm::named(by).unwrap();
-    let chart = folder("threatrelay-operator");
-    for (values, said) in REFUSED {
-        let refused = helm.template(&chart, "otx", values).err().map(|error| error.to_string());
-        assert!(refused.as_ref().is_some_and(|text| text.contains(said)), "{values}: {refused:?}");
+    for (chart, refused) in [("threatrelay-operator", OPERATOR), ("threatrelay", RELAY)] {
+        for (values, said) in refused {
+            let refused = helm.template(&folder(chart), "otx", values).err().map(|error| error.to_string());
+            assert!(refused.as_ref().is_some_and(|text| text.contains(said)), "{chart}, {values}: {refused:?}");
+        }
     }
 }
 
