@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use kube::CustomResourceExt;
 use serde_json::{Value, json};
+use tests::chart::folder;
+use tests::chart::helm::{Helm, objects};
 use tests::eventually::Eventually;
 use tests::fake_otx::{FakeOtx, Fault, KEY, Route, Rule};
 use tests::issuer::{Issuer, claims};
@@ -90,6 +92,25 @@ fn every_alert_has_a_scenario_a_severity_and_a_page() {
     let found: BTreeSet<_> =
         files("docs/runbooks").iter().map(|file| file.file_name().unwrap().to_string_lossy().into_owned()).collect();
     assert_eq!(found, pages, "left: pages, right: those that an alert leads to");
+}
+
+#[test]
+fn the_chart_of_the_operator_carries_all_of_it() {
+    let values = "metrics: {prometheusRule: {enabled: true, renderMode: alwaysRender}, dashboards: {enabled: true}}";
+    let rendered = Helm::named("helm3").unwrap().template(&folder("threatrelay-operator"), "otx", values).unwrap();
+    let (mut rules, mut shown) = (Vec::new(), Vec::new());
+    for object in objects(&rendered).unwrap() {
+        if object["kind"] == "PrometheusRule" {
+            let groups = object["spec"]["groups"].as_array().unwrap().iter();
+            rules.extend(groups.flat_map(|group| group["rules"].as_array().unwrap().clone()));
+        }
+        if object["metadata"]["labels"]["grafana_dashboard"] == "1" {
+            let data = object["data"].as_object().unwrap().values();
+            shown.extend(data.map(|text| serde_json::from_str::<Value>(text.as_str().unwrap()).unwrap()));
+        }
+    }
+    assert_eq!(rules, alerts());
+    assert_eq!(shown, dashboards());
 }
 
 /// The words of a text between backticks that begin so.
