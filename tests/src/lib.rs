@@ -21,6 +21,7 @@ pub mod oracle;
 pub mod otlp;
 pub mod process;
 pub mod refusals;
+pub mod readme;
 pub mod relay;
 pub mod reply;
 pub mod schema;
