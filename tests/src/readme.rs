@@ -10,7 +10,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use crate::binaries;
+use crate::process;
 
 /// Who runs blocks, and which suite that is.
 pub const RUNNERS: [(&str, &str); 6] = [
@@ -80,14 +80,14 @@ impl Desk {
     /// Prepares it; `xtask` is the program of `cargo xtask`.
     ///
     /// # Panics
-    /// When a file cannot be made, or the relay not be built.
+    /// When a file cannot be made.
     #[must_use]
     pub fn new(xtask: &Path) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let programs = folder.path().join("bin");
         fs::create_dir(&programs).expect("a folder for programs");
-        let relay = binaries::shipped("threatrelay").expect("the relay");
-        symlink(&relay, programs.join("threatrelay")).expect("a link to the relay");
+        let relay = process::binary();
+        symlink(relay, programs.join("threatrelay")).expect("a link to the relay");
         let cargo = programs.join("cargo");
         let shim = format!(
             "#!/bin/sh\ncase \"$*\" in\n'xtask '*) shift; exec {} \"$@\" ;;\n\

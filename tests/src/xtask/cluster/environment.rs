@@ -38,11 +38,7 @@ pub(in crate::xtask) fn of(folder: &Path) -> Variables {
     let mut path: OsString = folder.join("tools").into();
     path.push(":");
     path.push(std::env::var_os("PATH").unwrap_or_default());
-    vec![
-        ("KUBECONFIG", folder.join("kubeconfig").into()),
-        ("PATH", path),
-        (INGRESS, folder.join("ingress").into()),
-    ]
+    vec![("KUBECONFIG", folder.join("kubeconfig").into()), ("PATH", path), (INGRESS, folder.join("ingress").into())]
 }
 
 pub(super) fn print() -> Result<ExitCode, Box<dyn Error>> {
