@@ -249,7 +249,7 @@ impl World {
             self.holding.post("/observe/observables", asked).await;
         }
         relay.post_with("/health", "no-token", "").await;
-        std::fs::write(self.keys.path().join("default"), if round % 2 == 0 { "" } else { KEY }).unwrap();
+        std::fs::write(self.keys.path().join("default"), if round.is_multiple_of(2) { "" } else { KEY }).unwrap();
     }
 }
 
@@ -346,8 +346,8 @@ async fn a_revoked_key_fires_its_alert() {
     let relay = Builder::new(&fake.url()).start().await;
     // The same rules, without the patience.
     let rules = read(&Path::new(ROOT).join("monitoring/alerts/relay.yaml"));
-    let rules: String =
-        rules.lines().filter(|line| !line.trim_start().starts_with("for:")).map(|line| format!("{line}\n")).collect();
+    let rules: Vec<_> = rules.lines().filter(|line| !line.trim_start().starts_with("for:")).collect();
+    let rules = rules.join("\n");
     let prometheus = Prometheus::scraping(&[("relay", relay.admin())], Some(&rules));
     fake.add(Rule::always(Fault::status(403)));
     let mut round = 0;
@@ -359,10 +359,10 @@ async fn a_revoked_key_fires_its_alert() {
             round += 1;
             relay.post("/observe/observables", payload(&[("domain", &format!("evil-{round}.example"))])).await;
             let alerts = prometheus.get("alerts", &[]).await?;
-            let fired = alerts["alerts"].as_array().into_iter().flatten().any(|alert| {
+            let is_firing = alerts["alerts"].as_array().into_iter().flatten().any(|alert| {
                 alert["labels"]["alertname"] == "ThreatRelayOtxUnauthorized" && alert["state"] == "firing"
             });
-            if fired { Ok(()) } else { Err(alerts.to_string()) }
+            if is_firing { Ok(()) } else { Err(alerts.to_string()) }
         })
         .await
         .unwrap();

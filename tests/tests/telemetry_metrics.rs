@@ -120,8 +120,8 @@ async fn keys_have_the_time_they_are_from_and_count_what_fails() {
     let text = relay.metrics().await;
     let refreshes =
         |outcome| value(&text, &format!("relay_jwks_refresh_total{{jwks_host=\"{host}\",outcome=\"{outcome}\"}}"));
-    assert!(first > 1.7e9 && value(&text, &fetched) == first, "{text}");
-    assert!(refreshes("ok") == 1.0 && refreshes("error") >= 1.0, "{text}");
+    assert!(first > 1.7e9 && (value(&text, &fetched) - first).abs() < 0.5, "{text}");
+    assert!((refreshes("ok") - 1.0).abs() < 0.5 && refreshes("error") >= 1.0, "{text}");
 
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("default"), KEY).unwrap();
