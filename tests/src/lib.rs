@@ -15,6 +15,7 @@ pub mod faultproxy;
 pub mod footprint;
 pub mod issuer;
 pub mod jwks_server;
+pub mod materials;
 pub mod names;
 pub mod operator;
 pub mod oracle;
