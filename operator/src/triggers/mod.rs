@@ -59,9 +59,10 @@ pub struct Triggers {
     pub store: Store<Guarded>,
     /// Resources to look at because of a change elsewhere.
     pub others: stream::BoxStream<'static, ObjectRef<Guarded>>,
-    /// All resources are to be looked at.
+    /// All resources are to be looked at: at first, and when optional APIs come or go.
     pub all: stream::BoxStream<'static, ()>,
-    _watches: JoinSet<()>,
+    /// The watches of children, until this is dropped.
+    pub watches: JoinSet<()>,
 }
 
 /// What a watched object concerns: its owner, and whoever refers to it.
@@ -102,8 +103,8 @@ impl Scope {
             resources,
             store: reader,
             others: stream::poll_fn(move |context| others.poll_recv(context)).boxed(),
-            all: changes(self.offered.clone()).boxed(),
-            _watches: self.watches(&report),
+            all: stream::once(async {}).chain(changes(self.offered.clone())).boxed(),
+            watches: self.watches(&report),
         }
     }
 
