@@ -88,7 +88,8 @@ pub async fn connect(requests: &Requests) -> Result<Client, kube::Error> {
     config.connect_timeout = Some(CONNECT);
     config.write_timeout = Some(CALL);
     config.default_retry = false;
-    Ok(ClientBuilder::try_from(config)?.with_layer(requests).build())
+    let counting = requests.to(&config.cluster_url);
+    Ok(ClientBuilder::try_from(config)?.with_layer(&counting).build())
 }
 
 /// Makes a call within the usual time limit. `what` completes "cannot ...".

@@ -30,6 +30,9 @@ use crate::{client, discovery};
 /// The longest that reconciles under way may go on after a stop.
 const DRAIN: Duration = Duration::from_secs(20);
 
+/// What is waited for until each watch says so for itself.
+const WATCHES: &str = "the watches";
+
 /// The operator does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -56,7 +59,7 @@ pub async fn run(settings: Settings) -> Result<ExitCode, StartError> {
     let listener = admin::bind(settings.listen).await.map_err(StartError::Listen)?;
     let address = listener.local_addr()?;
     let readiness = Readiness::default();
-    readiness.waits("the API server", "it was not asked yet");
+    readiness.waits(WATCHES, "they begin when all else is there");
     let metrics = Metrics::new(u16::try_from(CONCURRENCY).unwrap_or(u16::MAX));
     let admin = Admin { readiness: readiness.clone(), metrics: metrics.clone() };
     let _admin = AbortOnDropHandle::new(tokio::spawn(admin::serve(listener, admin)));
@@ -82,6 +85,7 @@ pub async fn run(settings: Settings) -> Result<ExitCode, StartError> {
         Watching::begin(&scope, Arc::clone(&context), stop.clone())
     });
     let mut watching: Vec<Watching> = watching.collect();
+    readiness.has(WATCHES);
 
     if !reach.leader_election {
         work(watching, &context, &stop).await;

@@ -54,8 +54,12 @@ async fn without_the_crd_it_waits_says_so_and_goes_on_when_it_comes() {
     assert_eq!(ask(&operator, "/livez").await.0, 200);
     install_crd(&plane).await;
     is_ready(&operator).await;
-    let metrics = ask(&operator, "/metrics").await.1;
-    assert!(metrics.contains("leader_election_master_status{name=\"threatrelay-operator\"} 1"), "{metrics}");
+    let leads = "leader_election_master_status{name=\"threatrelay-operator\"} 1";
+    Eventually::new("it says that it leads")
+        .within(LONG)
+        .matches(async || ask(&operator, "/metrics").await.1, |metrics| metrics.contains(leads))
+        .await
+        .unwrap();
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use http::{Request, Response};
+use http::{Request, Response, Uri};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -55,13 +55,27 @@ impl Requests {
         );
         requests
     }
+
+    /// Counts those of a client of this server.
+    #[must_use]
+    pub fn to(&self, server: &Uri) -> Counting {
+        let host = server.authority().map(ToString::to_string).unwrap_or_default();
+        Counting { requests: self.clone(), host }
+    }
 }
 
-impl<S> Layer<S> for Requests {
+/// Counts the requests to one API server.
+#[derive(Clone, Debug)]
+pub struct Counting {
+    requests: Requests,
+    host: String,
+}
+
+impl<S> Layer<S> for Counting {
     type Service = Counted<S>;
 
     fn layer(&self, inner: S) -> Counted<S> {
-        Counted { inner, requests: self.clone() }
+        Counted { inner, counting: self.clone() }
     }
 }
 
@@ -69,7 +83,7 @@ impl<S> Layer<S> for Requests {
 #[derive(Clone, Debug)]
 pub struct Counted<S> {
     inner: S,
-    requests: Requests,
+    counting: Counting,
 }
 
 impl<S, I, O> Service<Request<I>> for Counted<S>
@@ -87,8 +101,7 @@ where
 
     fn call(&mut self, request: Request<I>) -> Self::Future {
         let underway = Underway {
-            requests: self.requests.clone(),
-            host: request.uri().authority().map(ToString::to_string).unwrap_or_default(),
+            counting: self.counting.clone(),
             method: request.method().to_string(),
             begun: Instant::now(),
             code: None,
@@ -105,8 +118,7 @@ where
 
 /// A request that is counted when it is over, answered or not.
 struct Underway {
-    requests: Requests,
-    host: String,
+    counting: Counting,
     method: String,
     begun: Instant,
     code: Option<u16>,
@@ -114,10 +126,11 @@ struct Underway {
 
 impl Drop for Underway {
     fn drop(&mut self) {
-        let (host, method) = (std::mem::take(&mut self.host), std::mem::take(&mut self.method));
+        let Counting { requests, host } = &self.counting;
+        let (host, method) = (host.clone(), std::mem::take(&mut self.method));
         let call = CallLabels { host: host.clone(), verb: method.clone() };
-        self.requests.durations.get_or_create(&call).observe(self.begun.elapsed().as_secs_f64());
+        requests.durations.get_or_create(&call).observe(self.begun.elapsed().as_secs_f64());
         let code = self.code.map_or_else(|| "<error>".to_owned(), |code| code.to_string());
-        self.requests.answers.get_or_create(&AnswerLabels { code, host, method }).inc();
+        requests.answers.get_or_create(&AnswerLabels { code, host, method }).inc();
     }
 }

@@ -116,9 +116,11 @@ impl Scope {
             let labels =
                 if is_kind::<Secret>(&kind) || is_kind::<ConfigMap>(&kind) { None } else { Some(labels.clone()) };
             if !is_kind::<Secret>(&kind) || self.secrets {
+                self.waits(&self.place(&kind.kind));
                 watches.spawn(self.clone().children(kind, labels, report.clone()));
             }
         }
+        self.waits(&self.place(&kinds::of::<Pod>().kind));
         watches.spawn(self.clone().children(kinds::of::<Pod>(), Some(labels.clone()), report.clone()));
         for kind in kinds::optional() {
             watches.spawn(self.clone().optional_children(kind, labels.clone(), report.clone()));
@@ -145,7 +147,6 @@ impl Scope {
     /// Watches a kind of children, until nobody wants to know any more.
     async fn children(self, kind: ApiResource, labels: Option<String>, report: Report) {
         let place = self.place(&kind.kind);
-        self.waits(&place);
         let mut events = Box::pin(watch(self.dynamic::<PartialObjectMeta<DynamicObject>>(&kind), labels.as_deref()));
         let mut seen = Seen::default();
         while let Some(event) = events.next().await {
