@@ -4,6 +4,7 @@
 pub mod backoff;
 pub mod context;
 mod facts;
+mod publish;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -11,28 +12,25 @@ use std::time::{Duration, Instant};
 
 use futures_util::{FutureExt, StreamExt};
 use k8s_openapi::jiff::Timestamp;
-use kube::api::{Api, Patch, PatchParams};
+use kube::api::Api;
 use kube::runtime::Controller;
 use kube::runtime::controller::{self, Action};
 use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt};
-use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 use tracing::field::Empty;
 
-use self::backoff::spread;
 use self::context::Context;
 use self::facts::Gathered;
-use crate::api::v1alpha1::{ThreatRelay, ThreatRelayStatus};
 use crate::apply::apply;
 use crate::apply::write::{ChildError, Children};
-use crate::client::{CallError, MANAGER, call};
+use crate::client::{CallError, call};
 use crate::metrics::{Outcome, Queue};
-use crate::status::{self, compute, differs};
+use crate::status::compute;
 use crate::triggers::{Guarded, Scope, Triggers};
 use crate::validate::Owner;
-use crate::{build, events, observe, validate};
+use crate::{build, observe, validate};
 
 /// Reconciles at once.
 pub const CONCURRENCY: usize = 8;
@@ -206,7 +204,7 @@ async fn attempt(context: &Context, namespace: &str, name: &str) -> Result<Done,
         Some(found) if found.meta().deletion_timestamp.is_some() => return Ok(Done::Gone),
         Some(kube::core::DeserializeGuard(Ok(relay))) => relay,
         Some(kube::core::DeserializeGuard(Err(invalid))) => {
-            return unreadable(context, namespace, &invalid).await;
+            return publish::unreadable(context, namespace, &invalid).await;
         }
     };
     let owner =
@@ -237,70 +235,10 @@ async fn attempt(context: &Context, namespace: &str, name: &str) -> Result<Done,
     gathered.look_at_pods(context, &owner).await?;
     let before = relay.status.clone().unwrap_or_default();
     let status = compute(&gathered.facts(&before), Timestamp::now());
-    write_status(context, &relay, &before, &status).await?;
+    publish::status(context, &relay, &before, &status).await?;
     let identity = (&*owner.uid, namespace, name);
     context.shown.show(identity, &status.conditions, gathered.kinds(), &context.metrics);
     gathered.end(&status)
-}
-
-/// Writes the status where it says something new, and tells what has changed.
-#[tracing::instrument(name = "status", skip_all)]
-async fn write_status(
-    context: &Context,
-    relay: &ThreatRelay,
-    before: &ThreatRelayStatus,
-    status: &ThreatRelayStatus,
-) -> Result<(), CallError> {
-    if !differs(before, status) {
-        return Ok(());
-    }
-    patch_status(context, &relay.metadata, status).await?;
-    let reference = relay.object_ref(&());
-    for event in events::transitions(&before.conditions, &status.conditions) {
-        tracing::info!(reason = event.reason, note = event.note, "told");
-        if let Err(error) = call("tell an event", context.recorder.publish(&event, &reference)).await {
-            tracing::debug!(%error, "an event was not told");
-        }
-    }
-    Ok(())
-}
-
-/// At the resource version that was read: a status is never about an object that has changed meanwhile.
-async fn patch_status(
-    context: &Context,
-    meta: &kube::api::ObjectMeta,
-    status: &ThreatRelayStatus,
-) -> Result<(), CallError> {
-    let (namespace, name) = (meta.namespace.clone().unwrap_or_default(), meta.name.clone().unwrap_or_default());
-    let patch = json!({
-        "apiVersion": ThreatRelay::api_version(&()),
-        "kind": ThreatRelay::kind(&()),
-        "metadata": {"name": name, "uid": meta.uid, "resourceVersion": meta.resource_version},
-        "status": status,
-    });
-    let api: Api<ThreatRelay> = Api::namespaced(context.client.clone(), &namespace);
-    let params = PatchParams::apply(MANAGER).force();
-    call("write the status", api.patch_status(&name, &params, &Patch::Apply(&patch))).await?;
-    context.metrics.wrote("ThreatRelay", "status");
-    Ok(())
-}
-
-async fn unreadable(
-    context: &Context,
-    namespace: &str,
-    invalid: &kube::core::error_boundary::InvalidObject,
-) -> Result<Done, Error> {
-    let meta = &invalid.metadata;
-    let api: Api<kube::api::DynamicObject> =
-        Api::namespaced_with(context.client.clone(), namespace, &crate::kinds::of::<ThreatRelay>());
-    let found = call("get the ThreatRelay", api.get_opt(meta.name.as_deref().unwrap_or_default())).await?;
-    let before = found.map(|found| found.data["status"].clone()).unwrap_or_default();
-    let before: ThreatRelayStatus = serde_json::from_value(before).unwrap_or_default();
-    let status = status::unreadable(&before.conditions, meta.generation, &invalid.error, Timestamp::now());
-    if before.conditions != status.conditions {
-        patch_status(context, meta, &status).await?;
-    }
-    Ok(Done::Terminal(spread(RESYNC_NOT_READY)))
 }
 
 fn text_of(panic: &(dyn std::any::Any + Send)) -> String {
