@@ -16,6 +16,7 @@ use tests::eventually::Eventually;
 use tests::fake_otx::KEY;
 use tests::issuer::{Issuer, claims};
 use tests::operator::installed::{installed, list};
+use tests::readme::blocks;
 use tests::traffic::Traffic;
 use tokio::sync::OnceCell;
 
@@ -66,10 +67,8 @@ fn values() -> Value {
 
 /// What a user writes, as the README says.
 fn example() -> String {
-    let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md")).unwrap();
-    let blocks = page.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next());
-    let mut relays = blocks.filter(|block| block.contains("kind: ThreatRelay"));
-    relays.next().unwrap().to_owned()
+    let mut relays = blocks().into_iter().filter(|block| block.text.contains("kind: ThreatRelay"));
+    relays.next().unwrap().text
 }
 
 /// Applies a text, as `kubectl apply -f -` would.
