@@ -86,7 +86,8 @@ impl Suites {
             Self::Cluster => nextest(&format!("package(tests) and {CLUSTER} and not ({shared})"), variables),
             Self::Tables => cargo_test(TABLES, &[], variables),
             Self::Variants => cargo_test(VARIANTS, WITH_DEFECTS, variables),
-            Self::Plane => cargo_test(PLANE, &[], variables),
+            // Most of their time they wait, each for an operator of its own.
+            Self::Plane => cargo_test(PLANE, &[], &[&variables[..], &[("RUST_TEST_THREADS", "8".into())]].concat()),
             Self::Nodes => cargo_test(NODES, &[], variables),
         }
     }
