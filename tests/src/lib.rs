@@ -5,6 +5,7 @@ pub mod bench;
 pub mod binaries;
 pub mod canonical;
 pub mod chart;
+pub mod checkov;
 pub mod cluster;
 pub mod command;
 pub mod custom_resource;
