@@ -26,3 +26,4 @@ pub mod server;
 pub mod telemetry;
 pub mod trace;
 pub mod upstream;
+pub mod verdict;

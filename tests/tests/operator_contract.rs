@@ -63,10 +63,17 @@ const OPERATOR: &[&str] = &[
 ];
 
 const TUNING: &str = "tuned for OTX itself; whoever needs another value runs the chart of the relay alone";
+const FILTERS: &str = "what rich answers show is chosen with the chart of the relay alone for now";
 const LIMITS: &str = "bounds what a caller may cost; memory limits of the pod are chosen for it";
 
 /// Settings that stay at the relay's default, and why.
 const DEFAULT_ONLY: &[(&str, &str)] = &[
+    ("filter.authors", FILTERS),
+    ("filter.ignoredAuthors", FILTERS),
+    ("filter.maxAgeDays", FILTERS),
+    ("filter.tlp", FILTERS),
+    ("filter.subscribedOnly", FILTERS),
+    ("verdict.trustedAuthors", FILTERS),
     ("otx.userAgent", "OTX knows the integration by it"),
     ("otx.maxConcurrentCalls", TUNING),
     ("otx.maxConcurrentCallsPerKey", TUNING),

@@ -2,17 +2,18 @@
 //! token; what could not be asked stands in `errors` beside what was found.
 
 use http::HeaderMap;
-use url::Url;
 
 use super::envelope::{Answer, Envelope};
 use super::http_error::Refusal;
 use crate::app::App;
+use crate::broken;
 use crate::ctim::Bundle;
 use crate::error::{ErrorEntry, Severity};
+use crate::mapping::{self, Telling};
 use crate::observable::{Observable, RawObservable};
-use crate::otx::Lookup;
+use crate::otx::time::Moment;
+use crate::otx::{self, Lookup};
 use crate::trace::TraceId;
-use crate::{broken, mapping, otx};
 
 /// Answers `POST /observe/observables`.
 ///
@@ -32,14 +33,13 @@ pub async fn observe(
     for lookup in &lookups {
         app.metrics.count_observable(lookup.observable.kind, lookup.label());
     }
-    Ok(answer(&lookups, broken::limit(caller.entities_limit), &app.config.otx.web_url, &trace).into())
+    let telling = Telling::of(&app.config, broken::limit(caller.entities_limit), Moment::now());
+    Ok(answer(&lookups, mapping::bundle(&lookups, &telling), &trace).into())
 }
 
-/// What some look-ups are answered with, of each observable the `limit` newest matches; links for people start with
-/// `web`.
+/// What some look-ups are answered with: what is told of them, and what could not be asked.
 #[must_use]
-pub fn answer<'a>(lookups: &'a [Lookup], limit: usize, web: &Url, trace: &TraceId) -> Envelope<Bundle<'a>> {
-    let bundle = mapping::bundle(lookups, limit, web);
+pub fn answer<'a>(lookups: &'a [Lookup], bundle: Bundle<'a>, trace: &TraceId) -> Envelope<Bundle<'a>> {
     let errors = otx::entries(lookups, trace);
     // As in the original, an empty bundle says "nothing known" only where nothing failed.
     let failed = errors.iter().any(|entry| entry.severity != Severity::Warning);

@@ -11,7 +11,7 @@ use super::endpoint::Endpoint;
 use super::failure::Failure;
 use super::listing::{Listing, Row};
 use super::page::{PageHead, PageReader, WireRow};
-use super::types::Pulse;
+use super::pulse::Pulse;
 
 /// Below, a pulse's own text outweighs what its shorter rows save; above, OTX may fail to answer in one body (4,090
 /// rows were measured to arrive, 335,000 not to).

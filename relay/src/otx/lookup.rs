@@ -17,8 +17,9 @@ use super::endpoint::{Endpoint, Section};
 use super::failure::Failure;
 use super::flights::Flight;
 use super::listing::{Dates, Listing};
+use super::pulse::Pulse;
 use super::time::Moment;
-use super::types::{General, Pulse};
+use super::types::General;
 use super::{Ask, Shared, fetch};
 use crate::observable::{Class, Observable, Question};
 use crate::trace::span::{self, Span};
@@ -105,13 +106,18 @@ impl Request {
         if general.is_capped() {
             notices.push(Notice::Capped { listed: general.pulses.len() });
         }
-        let relevant = general.pulses.iter().enumerate().filter(|(_, pulse)| may_hold(pulse, &general, question));
-        let found = try_join_all(relevant.map(|(index, pulse)| async move {
+        let (relevant, left_out): (Vec<_>, Vec<_>) = {
+            let (filter, now) = (&self.shared.filter, Moment::now());
+            let holders = general.pulses.iter().enumerate().filter(|(_, pulse)| may_hold(pulse, &general, question));
+            holders.partition(|(_, pulse)| filter.admits(pulse, now))
+        };
+        let found = try_join_all(relevant.into_iter().map(|(index, pulse)| async move {
             match self.listing(pulse).await {
                 Err(Failure::KeyRefused) => Err(Failure::KeyRefused),
                 listing => Ok((index, pulse, listing)),
             }
         }));
+        let left_out = left_out.len();
         let mut matches = Vec::new();
         for (index, pulse, listing) in found.await? {
             match listing {
@@ -133,7 +139,7 @@ impl Request {
                 Err(failure) => notices.push(Notice::PulseNotAsked { pulse: pulse.id.clone(), failure }),
             }
         }
-        Ok(Known { general, matches, notices })
+        Ok(Known { general, matches, notices, left_out })
     }
 
     /// What OTX knows of the question: for a name the section that it should be in, then the other.
@@ -141,7 +147,11 @@ impl Request {
         let (first, second) = sections(question.class);
         let answer = self.general_of(first, question, notices).await?;
         match second {
-            Some(second) if answer.is_empty() => self.general_of(second, question, notices).await,
+            Some(second) if answer.is_empty() => {
+                let other = self.general_of(second, question, notices).await?;
+                // What OTX notes on a name stands in the section that it is filed in, pulses or not.
+                Ok(if other.is_empty() && answer.has_notes() { answer } else { other })
+            }
             _ => Ok(answer),
         }
     }
