@@ -74,6 +74,7 @@ const DEFAULT_ONLY: &[(&str, &str)] = &[
     ("filter.tlp", FILTERS),
     ("filter.subscribedOnly", FILTERS),
     ("verdict.trustedAuthors", FILTERS),
+    ("page.lookup", "opens the data path to browsers; whoever wants it runs the chart of the relay alone"),
     ("otx.userAgent", "OTX knows the integration by it"),
     ("otx.maxConcurrentCalls", TUNING),
     ("otx.maxConcurrentCallsPerKey", TUNING),

@@ -3,16 +3,12 @@
 
 use http::HeaderMap;
 
-use super::envelope::{Answer, Envelope};
+use super::envelope::Answer;
 use super::http_error::Refusal;
+use super::lookup::{answer, look_up};
 use crate::app::App;
-use crate::broken;
-use crate::ctim::Bundle;
-use crate::error::{ErrorEntry, Severity};
-use crate::mapping::{self, Telling};
-use crate::observable::{Observable, RawObservable};
-use crate::otx::time::Moment;
-use crate::otx::{self, Lookup};
+use crate::mapping;
+use crate::observable::RawObservable;
 use crate::trace::TraceId;
 
 /// Answers `POST /observe/observables`.
@@ -25,24 +21,6 @@ pub async fn observe(
     headers: &HeaderMap,
     observables: Vec<RawObservable>,
 ) -> Result<Answer, Refusal> {
-    let _slot = app.admit()?;
-    let caller = app.authenticate(headers).await.map_err(ErrorEntry::from)?;
-    let _share = app.share(&caller)?;
-    let observables = Observable::distinct(observables);
-    let lookups = app.otx.lookup(&caller.key, observables).await.map_err(|failure| failure.entry())?;
-    for lookup in &lookups {
-        app.metrics.count_observable(lookup.observable.kind, lookup.label());
-    }
-    let telling = Telling::of(&app.config, broken::limit(caller.entities_limit), Moment::now());
-    Ok(answer(&lookups, mapping::bundle(&lookups, &telling), &trace).into())
-}
-
-/// What some look-ups are answered with: what is told of them, and what could not be asked.
-#[must_use]
-pub fn answer<'a>(lookups: &'a [Lookup], bundle: Bundle<'a>, trace: &TraceId) -> Envelope<Bundle<'a>> {
-    let errors = otx::entries(lookups, trace);
-    // As in the original, an empty bundle says "nothing known" only where nothing failed.
-    let failed = errors.iter().any(|entry| entry.severity != Severity::Warning);
-    let data = (!failed || !bundle.is_empty()).then_some(bundle);
-    Envelope::with_errors(data, errors)
+    let found = look_up(app, headers, observables).await?;
+    Ok(answer(&found.lookups, mapping::bundle(&found.lookups, &found.telling), &trace).into())
 }

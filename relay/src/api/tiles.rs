@@ -50,9 +50,8 @@ async fn authenticate(app: &App, headers: &HeaderMap) -> Result<Caller, Refusal>
 }
 
 fn named(id: &str) -> Result<Tile, ErrorEntry> {
-    Tile::find(id).ok_or_else(|| {
-        fields::wrong("tile_id", &format!("Must be one of: {}.", Tile::ALL.map(Tile::id).join(", ")))
-    })
+    Tile::find(id)
+        .ok_or_else(|| fields::wrong("tile_id", &format!("Must be one of: {}.", Tile::ALL.map(Tile::id).join(", "))))
 }
 
 fn period_of(tile: Tile, word: &str) -> Result<Period, ErrorEntry> {

@@ -79,6 +79,8 @@ pub struct Config {
     pub filter: Filter,
     /// What verdicts are founded on.
     pub verdict: Verdict,
+    /// What browsers are shown.
+    pub page: Page,
     /// How OTX is asked.
     pub otx: Otx,
     /// Who may ask.
@@ -126,6 +128,13 @@ pub struct Filter {
 pub struct Verdict {
     /// Authors whose word alone suffices to call something malicious.
     pub trusted_authors: Vec<String>,
+}
+
+/// What browsers are shown at `/`.
+#[derive(Clone, Copy, Debug)]
+pub struct Page {
+    /// With a form to look up one observable.
+    pub lookup: bool,
 }
 
 /// How OTX is asked.

@@ -15,7 +15,7 @@ use super::raw::Given;
 use super::table::{SETTINGS, Setting, find};
 use super::{
     Answers, Auth, AuthMode, Cache, Config, EffectiveSetting, Filter, Jwks, Limits, Loaded, Log, LogFormat, Otlp,
-    Otx, SharedCache, Shutdown, Telemetry, Verdict,
+    Otx, Page, SharedCache, Shutdown, Telemetry, Verdict,
 };
 use crate::auth::resolver::is_public;
 use crate::ctim::Tlp;
@@ -212,6 +212,7 @@ impl Values {
             },
             filter: self.filter()?,
             verdict: Verdict { trusted_authors: self.get("verdict.trustedAuthors")? },
+            page: Page { lookup: self.get("page.lookup")? },
             otx: Otx {
                 web_url: self.optional("otx.webUrl")?.unwrap_or_else(|| base_url.clone()),
                 base_url,

@@ -77,6 +77,9 @@ pub const SETTINGS: &[Setting] = &[
     row("verdict.trustedAuthors", "AlienVault", Form::List,
         "Authors whose pulse alone suffices to call an observable malicious."),
 
+    row("page.lookup", "false", Form::Switch,
+        "Whether the page at `/` has a form to look up one observable with a token."),
+
     row("otx.baseUrl", "https://otx.alienvault.com", Form::Url(WEB),
         "Origin of the OTX API, with an optional path prefix; plain `http` is allowed with a warning at start."),
     unset("otx.webUrl", Form::Url(WEB), "Origin of the links for people; `otx.baseUrl` when not set."),

@@ -144,6 +144,18 @@ impl Engine {
         client.metrics.budget_left.set(client.gate.budget_left().into());
     }
 
+    /// How OTX is treated: `closed` when calls pass, `open` when it is left alone, `half_open` when it is tried.
+    #[must_use]
+    pub fn circuit(&self) -> &'static str {
+        self.0.client.gate.circuit()
+    }
+
+    /// What is left of the key's budget, without asking OTX.
+    #[must_use]
+    pub fn usage(&self, key: &OtxKey) -> Health {
+        self.0.usage(key.scope())
+    }
+
     /// Asks OTX whether it accepts the key, at most every few seconds.
     ///
     /// # Errors

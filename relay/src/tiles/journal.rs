@@ -141,7 +141,8 @@ impl Pages {
     }
 
     fn see(&mut self, pulse: &Pulse, at: Moment) {
-        let known = self.pulses.iter().position(|seen| seen.id == pulse.id).and_then(|place| self.pulses.remove(place));
+        let known =
+            self.pulses.iter().position(|seen| seen.id == pulse.id).and_then(|place| self.pulses.remove(place));
         let seen = known.map_or_else(|| Seen::of(pulse, at), |seen| Seen { at, ..seen });
         self.pulses.push_front(seen);
         self.pulses.truncate(PULSES);

@@ -21,7 +21,10 @@ fn lookup(pulses: &[&str]) -> Lookup {
     let matches = (0..pulses.len()).map(|pulse| Match { pulse, since: at(0), until: None });
     let general = General { pulses: pulses.iter().map(pulse).collect(), ..General::default() };
     let known = Known { matches: matches.collect(), general: Arc::new(general), ..Known::default() };
-    Lookup { observable: Observable { kind: ObservableType::Domain, value: "a.example".into() }, outcome: Ok(Arc::new(known)) }
+    Lookup {
+        observable: Observable { kind: ObservableType::Domain, value: "a.example".into() },
+        outcome: Ok(Arc::new(known)),
+    }
 }
 
 fn ids(seen: &[Seen]) -> Vec<&str> {

@@ -301,7 +301,13 @@ mod tests {
 
     fn seen(id: &str, name: &str, malware: &[&str]) -> Seen {
         let malware = malware.iter().map(|name| (*name).to_owned()).collect();
-        Seen { at: Moment::from_seconds(1_700_000_000), id: id.into(), name: name.into(), author: "rose".into(), malware }
+        Seen {
+            at: Moment::from_seconds(1_700_000_000),
+            id: id.into(),
+            name: name.into(),
+            author: "rose".into(),
+            malware,
+        }
     }
 
     #[test]
@@ -319,7 +325,8 @@ mod tests {
         let seen = [seen("1", "", &["Slate", "Zed"]), seen("2", "", &["SLATE"]), seen("3", "", &["Alpha"])];
         let tile = malware(&seen, LAST_DAY, Moment::from_seconds(1_700_003_600));
         let value = serde_json::to_value(&tile).unwrap();
-        let bars: Vec<_> = value["data"].as_array().unwrap().iter().map(|bar| (&bar["label"], &bar["value"])).collect();
+        let bars: Vec<_> =
+            value["data"].as_array().unwrap().iter().map(|bar| (&bar["label"], &bar["value"])).collect();
         assert_eq!(bars, [(&"Slate".into(), &2.into()), (&"Alpha".into(), &1.into()), (&"Zed".into(), &1.into())]);
     }
 

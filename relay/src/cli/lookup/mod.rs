@@ -18,7 +18,7 @@ use super::ConfigFile;
 use super::asked::{Asked, Values};
 use super::key::KeySource;
 use super::outcome::{ERROR, FAILURE, NOT_FOUND, Outcome, SETTINGS, UNAUTHORIZED, UNREACHABLE, USAGE, WARNING};
-use crate::api::observe;
+use crate::api::lookup::answer;
 use crate::config::Config;
 use crate::demo::samples::{self, Samples};
 use crate::error::Severity;
@@ -147,7 +147,7 @@ impl Lookups {
             Form::Links => report::links(found, limit, web),
             Form::Ctim => {
                 let telling = Telling::of(config, limit, Moment::now());
-                let answer = observe::answer(found, mapping::bundle(found, &telling), &TraceId::random());
+                let answer = answer(found, mapping::bundle(found, &telling), &TraceId::random());
                 let answer = to_canonical(&answer);
                 String::from_utf8_lossy(&answer).into_owned()
             }
