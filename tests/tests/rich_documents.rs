@@ -72,6 +72,44 @@ async fn a_rich_answer_costs_the_calls_of_a_plain_one() {
     assert_eq!(fake.total(), plain_fake.total());
 }
 
+/// The rows of `docs/ctim-mapping.md`: kind of document, field and sample.
+fn mapping_rows() -> Vec<(String, String, Value)> {
+    let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/ctim-mapping.md")).unwrap();
+    let mut kind = String::new();
+    let mut rows = Vec::new();
+    for line in page.lines() {
+        if let Some(rest) = line.strip_prefix("In `") {
+            kind = rest.split('`').next().unwrap().to_owned();
+        } else if let Some(row) = line.strip_prefix("| `").filter(|_| !kind.is_empty()) {
+            let (field, rest) = row.split_once("` | ").unwrap();
+            let (_, sample) = rest.rsplit_once(" | `").unwrap();
+            let sample = serde_json::from_str(sample.strip_suffix("` |").unwrap()).unwrap();
+            rows.push((kind.clone(), field.to_owned(), sample));
+        }
+    }
+    rows
+}
+
+#[tokio::test]
+async fn every_field_of_every_document_has_its_row_with_a_sample_that_is_true() {
+    let (_fake, relay) = bundled().await;
+    let body = relay.observe(&KNOWN).await;
+    let rows = mapping_rows();
+    for kind in KINDS {
+        for document in docs(&body, kind) {
+            for field in document.as_object().unwrap().keys() {
+                let is_row = |row: &&(String, String, Value)| row.0 == kind && row.1 == *field;
+                assert_eq!(rows.iter().filter(is_row).count(), 1, "rows of {field} of {kind}");
+            }
+        }
+    }
+    for (kind, field, sample) in &rows {
+        let changes_daily = field == "valid_time" && matches!(kind.as_str(), "judgements" | "verdicts");
+        let is_sample = |document: &Value| document[field] == *sample || changes_daily && document[field].is_object();
+        assert!(docs(&body, kind).iter().any(is_sample), "{field} of {kind} is nowhere {sample}");
+    }
+}
+
 /// A rich answer says all that a plain one says, in the same documents.
 #[tokio::test]
 async fn a_rich_answer_holds_the_sightings_and_indicators_of_a_plain_one() {

@@ -31,6 +31,20 @@ pub(super) struct Sizes {
     pub(super) page_bytes: usize,
 }
 
+/// What of a pulse its listing is fetched by; the rest of a pulse can be large.
+#[derive(Clone, Debug)]
+pub(super) struct Listed {
+    id: String,
+    public: bool,
+    indicator_count: Option<u64>,
+}
+
+impl From<&Pulse> for Listed {
+    fn from(pulse: &Pulse) -> Self {
+        Self { id: pulse.id.clone(), public: pulse.public, indicator_count: pulse.indicator_count }
+    }
+}
+
 /// Rows of a listing as they arrive, from all its pages. A row that a second try of a page brings again does no harm.
 type Rows = Mutex<Vec<Row>>;
 
@@ -78,7 +92,7 @@ impl Sink for RowSink<'_> {
 pub(super) async fn listing(
     client: &Client,
     ask: &Ask,
-    pulse: &Pulse,
+    pulse: &Listed,
     sizes: Sizes,
     check_key: bool,
 ) -> Result<Listing, Failure> {
@@ -117,7 +131,13 @@ enum Consistency {
     Changed,
 }
 
-async fn pages(client: &Client, ask: &Ask, pulse: &Pulse, sizes: Sizes, rows: &Rows) -> Result<Consistency, Failure> {
+async fn pages(
+    client: &Client,
+    ask: &Ask,
+    pulse: &Listed,
+    sizes: Sizes,
+    rows: &Rows,
+) -> Result<Consistency, Failure> {
     let fetch = |page: u64| async move {
         let number = u32::try_from(page).map_err(|_| Failure::Endless)?;
         let endpoint = Endpoint::Page { id: &pulse.id, limit: sizes.page_rows, page: number };

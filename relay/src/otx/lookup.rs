@@ -15,6 +15,7 @@ use super::cache::{GeneralKey, ListingKey, Remembered};
 use super::client::Whole;
 use super::endpoint::{Endpoint, Section};
 use super::failure::Failure;
+use super::fetch::Listed;
 use super::flights::Flight;
 use super::listing::{Dates, Listing};
 use super::pulse::Pulse;
@@ -228,7 +229,7 @@ impl Request {
         // Flights are kept apart by key: one tenant's refused key must not fail another's request.
         let (flight, joined) = listings.join((self.ask.key.scope(), key.clone()), || {
             let (shared, ask, key) = (Arc::clone(&self.shared), self.ask.clone(), key.clone());
-            let (pulse, check_key) = (pulse.clone(), !self.key_checked.swap(true, Ordering::Relaxed));
+            let (pulse, check_key) = (Listed::from(pulse), !self.key_checked.swap(true, Ordering::Relaxed));
             async move { fetch_listing(&shared, &ask, &pulse, key, check_key).await }
         });
         client.metrics.cache_event("listing", if joined { "joined" } else { "miss" });
@@ -273,7 +274,7 @@ async fn fetch_general(shared: &Shared, ask: &Ask, key: GeneralKey) -> Result<Ar
 async fn fetch_listing(
     shared: &Shared,
     ask: &Ask,
-    pulse: &Pulse,
+    pulse: &Listed,
     key: ListingKey,
     check_key: bool,
 ) -> Result<Arc<Listing>, Failure> {

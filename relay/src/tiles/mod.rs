@@ -286,7 +286,7 @@ pub fn malware(seen: &[Seen], period: Period, now: Moment) -> TileData {
 fn plain(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     for character in text.chars() {
-        if character.is_ascii_punctuation() {
+        if "\\`*_[]()<>|~#!&".contains(character) {
             plain.push('\\');
         }
         plain.push(if character.is_control() { ' ' } else { character });
@@ -316,7 +316,7 @@ mod tests {
         let tile = pulses(&[seen("a/b", "x | [y](javascript:z) <b>", &[])], "https://otx.example", LAST_DAY, now);
         assert_eq!(
             serde_json::to_value(&tile).unwrap()["data"][2],
-            "| 2023-11-14T22:13:20Z | rose | [x \\| \\[y\\]\\(javascript\\:z\\) \\<b\\>](https://otx.example/pulse/a%2Fb) |"
+            "| 2023-11-14T22:13:20Z | rose | [x \\| \\[y\\]\\(javascript:z\\) \\<b\\>](https://otx.example/pulse/a%2Fb) |"
         );
     }
 
