@@ -64,7 +64,7 @@ const PLANE: &[&str] = &["operator_schema", "operator_rbac", "operator_reconcile
 /// Suites whose tests share a cluster with nodes.
 const NODES: &[&str] = &["cluster_node", "cluster_relay", "operator_node"];
 /// The suites that need a Kubernetes, in nextest's language.
-const CLUSTER: &str = "binary(/^(cluster_|faultproxy|operator_rbac)/)";
+const CLUSTER: &str = "binary(/^(chart_|cluster_|faultproxy|image_|install_|operator_rbac)/)";
 
 impl Suites {
     /// Builds and runs them, with these variables.
