@@ -306,18 +306,18 @@ fn remarks(evidence: &Evidence<'_>) -> String {
     let Evidence { notes, witnesses, inactive, left_out, .. } = evidence;
     let active = witnesses.iter().filter(|witness| witness.is_active).count();
     let all = witnesses.len() + inactive;
-    let mut text = String::new();
+    let mut said = Vec::new();
     if all > 0 {
-        text.push_str(&format!(" Active in {active} of {all} {}.", if all == 1 { "pulse" } else { "pulses" }));
+        said.push(format!(" Active in {active} of {all} {}.", if all == 1 { "pulse" } else { "pulses" }));
     }
     if let Some(Validation { message, .. }) = notes.iter().find(|note| !clears(note) && !is_popularity(note)) {
         let message = message.as_deref().filter(|message| !message.is_empty()).unwrap_or("suspicious");
-        text.push_str(&format!(" OTX also notes: {}.", name(message)));
+        said.push(format!(" OTX also notes: {}.", name(message)));
     }
     if *left_out > 0 {
-        text.push_str(&format!(" Left out by the relay's settings: {left_out}."));
+        said.push(format!(" Left out by the relay's settings: {left_out}."));
     }
-    text
+    said.concat()
 }
 
 #[cfg(test)]

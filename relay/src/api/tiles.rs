@@ -10,13 +10,13 @@ use crate::app::App;
 use crate::auth::Caller;
 use crate::error::ErrorEntry;
 use crate::otx::time::Moment;
-use crate::tiles::{self, Description, Period, Tile, TileData};
+use crate::tiles::{self, Card, Period, Tile, TileData};
 
 /// Answers `POST /tiles`; the body is ignored.
 ///
 /// # Errors
 /// 503 when too many requests are under way, `authorization error` when the token is refused.
-pub async fn tiles(app: &App, headers: &HeaderMap) -> Result<Envelope<Vec<Description>>, Refusal> {
+pub async fn tiles(app: &App, headers: &HeaderMap) -> Result<Envelope<Vec<Card>>, Refusal> {
     authenticate(app, headers).await?;
     Ok(Envelope::of(Tile::ALL.into_iter().map(Tile::describe).collect()))
 }
@@ -25,7 +25,7 @@ pub async fn tiles(app: &App, headers: &HeaderMap) -> Result<Envelope<Vec<Descri
 ///
 /// # Errors
 /// The same, and `invalid payload received` when the body names no tile.
-pub async fn tile(app: &App, headers: &HeaderMap, body: &[u8]) -> Result<Envelope<Description>, Refusal> {
+pub async fn tile(app: &App, headers: &HeaderMap, body: &[u8]) -> Result<Envelope<Card>, Refusal> {
     let [id] = fields::read(body, ["tile_id"])?;
     let tile = named(&id)?;
     authenticate(app, headers).await?;

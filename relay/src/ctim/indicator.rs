@@ -6,6 +6,7 @@ use super::{Confidence, Description, ExternalReference, SCHEMA_VERSION, SOURCE, 
 
 /// An indicator. Without description, references, types and timestamp it is what the original made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[expect(clippy::struct_field_names, reason = "the names are CTIM's")]
 pub struct Indicator<'a> {
     confidence: Confidence,
     #[serde(skip_serializing_if = "Option::is_none")]

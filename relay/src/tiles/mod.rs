@@ -44,7 +44,7 @@ const LAST_WEEK: Period = Period { word: "last_7_days", seconds: 7 * 86_400 };
 
 /// What a tile is, as `/tiles` and `/tiles/tile` tell it.
 #[derive(Clone, Debug, Serialize)]
-pub struct Description {
+pub struct Card {
     default_period: &'static str,
     description: &'static str,
     id: &'static str,
@@ -88,7 +88,7 @@ impl Tile {
 
     /// What it is.
     #[must_use]
-    pub fn describe(self) -> Description {
+    pub fn describe(self) -> Card {
         let (kind, title, short_description, description) = match self {
             Self::Quota => (
                 "metric_group",
@@ -115,7 +115,7 @@ impl Tile {
                 "The malware families that the pulses name which look-ups through this relay with your key led to, by the number of such pulses.",
             ),
         };
-        Description {
+        Card {
             default_period: self.periods().first().map_or("last_hour", |period| period.word),
             description,
             id: self.id(),

@@ -132,7 +132,7 @@ fn types() -> String {
 
 fn options() -> String {
     let looked_up = ObservableType::ALL.into_iter().filter(|kind| *kind != ObservableType::Email);
-    looked_up.map(|kind| format!("<option>{kind}</option>")).collect()
+    looked_up.map(|kind| format!("<option>{kind}</option>")).collect::<Vec<_>>().concat()
 }
 
 /// A text inside HTML.
