@@ -98,20 +98,19 @@ impl Witness<'_> {
         self.reception.downvotes > self.reception.upvotes
     }
 
-    /// Somebody beside its author has looked at it.
+    /// Somebody beside its author stands by it, and readers have not voted it down.
     #[must_use]
     pub const fn is_vouched_for(&self) -> bool {
-        self.is_trusted
-            || self.reception.upvotes > self.reception.downvotes
-            || self.reception.subscribers >= WIDELY_READ && !self.is_rejected()
+        let Reception { upvotes, downvotes, subscribers, .. } = self.reception;
+        !self.is_rejected() && (self.is_trusted || upvotes > downvotes || subscribers >= WIDELY_READ)
     }
 
     /// How much there is to say for it.
     #[must_use]
     pub const fn confidence(&self) -> Confidence {
-        match (self.is_trusted && !self.is_rejected(), self.is_vouched_for(), self.names_threat()) {
-            (true, ..) => Confidence::High,
-            (_, true, true) => Confidence::Medium,
+        match (self.is_vouched_for(), self.is_trusted, self.names_threat()) {
+            (true, true, _) => Confidence::High,
+            (true, false, true) => Confidence::Medium,
             _ => Confidence::Low,
         }
     }

@@ -167,6 +167,21 @@ fn however_many_pulses_nobody_vouches_for_it_is_never_malicious() {
 }
 
 #[test]
+fn confidence_in_a_pulse_is_that_in_who_vouches_for_it() {
+    for (witness, confidence) in [
+        (trusted(pulse("AlienVault")), Confidence::High),
+        (trusted(naming("AlienVault", REJECTED)), Confidence::Low),
+        (naming("quay", VOTED), Confidence::Medium),
+        (naming("cert", READ), Confidence::Medium),
+        (Witness { reception: VOTED, ..pulse("kestrel") }, Confidence::Low),
+        (naming("quay", Reception::default()), Confidence::Low),
+        (naming("quay", REJECTED), Confidence::Low),
+    ] {
+        assert_eq!(witness.confidence(), confidence, "{witness:?}");
+    }
+}
+
+#[test]
 fn an_opinion_rests_on_the_pulses_that_it_names() {
     let witnesses = vec![pulse("trial"), trusted(naming("AlienVault", READ)), naming("quay", VOTED)];
     let opinion = weigh(&Evidence { witnesses, ..Evidence::default() }).unwrap();
