@@ -62,7 +62,7 @@ const WITH_DEFECTS: &[&str] = &["--features", "broken-variants"];
 /// Suites whose tests share a control plane, and so a process.
 const PLANE: &[&str] = &["operator_schema", "operator_rbac", "operator_reconcile", "operator_runtime"];
 /// Suites whose tests share a cluster with nodes.
-const NODES: &[&str] = &["cluster_node", "cluster_relay", "operator_node"];
+const NODES: &[&str] = &["cluster_node", "cluster_relay", "operator_node", "install_lifecycle"];
 /// The suites that need a Kubernetes, in nextest's language.
 const CLUSTER: &str = "binary(/^(chart_|cluster_|faultproxy|image_|install_|operator_rbac)/)";
 
