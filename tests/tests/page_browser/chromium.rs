@@ -113,10 +113,9 @@ impl Tab {
         self.events.iter().filter(is_one).map(|event| event["params"].to_string()).collect()
     }
 
-    /// A picture of the whole page, PNG in base64.
+    /// A picture of what is in view, PNG in base64.
     pub async fn picture(&mut self) -> String {
-        let answer =
-            self.call("Page.captureScreenshot", json!({"format": "png", "captureBeyondViewport": true})).await;
+        let answer = self.call("Page.captureScreenshot", json!({"format": "png"})).await;
         answer["data"].as_str().unwrap().to_owned()
     }
 

@@ -47,6 +47,7 @@ fn url(relay: &TestRelay) -> String {
 
 async fn keep(tab: &mut Tab, name: &str) {
     if let Some(directory) = std::env::var_os("THREATRELAY_SCREENSHOTS") {
+        tab.value("document.querySelector('#ask').scrollIntoView()").await;
         let picture = base64::engine::general_purpose::STANDARD.decode(tab.picture().await).unwrap();
         std::fs::write(std::path::Path::new(&directory).join(format!("{name}.png")), picture).unwrap();
     }
