@@ -228,6 +228,9 @@ impl Client {
             }
             status => return Err(Failure::Status(status.as_u16())),
         }
+        if response.content_length().is_some_and(|length| length > limit as u64) {
+            return Err(Failure::TooLarge { limit });
+        }
         let mut taken = 0_usize;
         while let Some(chunk) = response.chunk().await.map_err(|error| transport(&error, self.call_timeout))? {
             taken = if broken::is(Defect::DecompressedNotCounted) { 0 } else { taken.saturating_add(chunk.len()) };
