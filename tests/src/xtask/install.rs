@@ -1,10 +1,11 @@
-//! What the checks need beside the tool chain, and how to get it: Debian packages as root, cargo's own tools from the
-//! registry, the standard library for static programs.
+//! What the checks need beside the tool chain, and how to get it: Debian packages as root, cargo's own tools and checkov
+//! from their registries, the standard library for static programs.
 
 use std::error::Error;
 use std::process::{Command, Stdio};
 
 use crate::binaries;
+use crate::checkov;
 use crate::cluster::debian;
 
 /// Cargo subcommands with the version that is used.
@@ -22,6 +23,7 @@ const TOOLS: [(&str, &str); 4] = [
 pub(super) fn all() -> Result<Vec<String>, Box<dyn Error>> {
     let mut done: Vec<String> = debian::install()?.into_iter().map(str::to_owned).collect();
     done.extend(tools()?);
+    done.extend(checkov::install()?.then(|| format!("checkov {}", checkov::VERSION)));
     let target = binaries::target();
     let added = Command::new("rustup").args(["target", "add", &target]).stderr(Stdio::null()).status();
     if !added.is_ok_and(|status| status.success()) {

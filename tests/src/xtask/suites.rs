@@ -91,7 +91,8 @@ impl Suites {
             Self::Tables => cargo_test(TABLES, &[], variables),
             Self::Variants => cargo_test(VARIANTS, WITH_DEFECTS, variables),
             Self::Shipped => cargo_test(SHIPPED, &[], variables),
-            Self::Plane => cargo_test(PLANE, &[], variables),
+            // Most of their time they wait, each for an operator of its own.
+            Self::Plane => cargo_test(PLANE, &[], &[&variables[..], &[("RUST_TEST_THREADS", "8".into())]].concat()),
             Self::Nodes => cargo_test(NODES, &[], variables),
         }
     }
