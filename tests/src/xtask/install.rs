@@ -9,7 +9,12 @@ use crate::checkov;
 use crate::cluster::debian;
 
 /// Cargo subcommands with the version that is used.
-const TOOLS: [(&str, &str); 2] = [("cargo-nextest", "0.9.151"), ("cargo-deny", "0.20.2")];
+const TOOLS: [(&str, &str); 4] = [
+    ("cargo-nextest", "0.9.151"),
+    ("cargo-deny", "0.20.2"),
+    ("cargo-auditable", "0.7.7"),
+    ("cargo-cyclonedx", "0.5.9"),
+];
 
 /// Installs what is missing and tells what that was.
 ///
@@ -17,9 +22,7 @@ const TOOLS: [(&str, &str); 2] = [("cargo-nextest", "0.9.151"), ("cargo-deny", "
 /// When a package manager fails, or root is needed.
 pub(super) fn all() -> Result<Vec<String>, Box<dyn Error>> {
     let mut done: Vec<String> = debian::install()?.into_iter().map(str::to_owned).collect();
-    for (name, version) in TOOLS {
-        done.extend(tool(name, version)?.then(|| format!("{name} {version}")));
-    }
+    done.extend(tools()?);
     done.extend(checkov::install()?.then(|| format!("checkov {}", checkov::VERSION)));
     let target = binaries::target();
     let added = Command::new("rustup").args(["target", "add", &target]).stderr(Stdio::null()).status();
@@ -27,6 +30,18 @@ pub(super) fn all() -> Result<Vec<String>, Box<dyn Error>> {
         return Err(
             format!("`rustup target add {target}` failed: install the standard library of that target").into()
         );
+    }
+    Ok(done)
+}
+
+/// Installs the cargo subcommands that are missing and tells which.
+///
+/// # Errors
+/// When cargo cannot install one.
+pub(super) fn tools() -> Result<Vec<String>, Box<dyn Error>> {
+    let mut done = Vec::new();
+    for (name, version) in TOOLS {
+        done.extend(tool(name, version)?.then(|| format!("{name} {version}")));
     }
     Ok(done)
 }
