@@ -94,8 +94,11 @@ pub async fn run(settings: Settings) -> Result<ExitCode, StartError> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Watches and reconciles, until stopped and no reconcile is under way.
-fn work(
+/// Watches and reconciles, until stopped and no reconcile is under way. The caller answers for being the only one.
+///
+/// # Errors
+/// [`StartError::Probes`].
+pub fn work(
     client: Client,
     settings: Settings,
     metrics: Metrics,

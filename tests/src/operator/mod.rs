@@ -2,7 +2,7 @@
 //! their conditions, a stand-in for the kubelet (a control plane has no node), a fault proxy where one is wanted.
 #![expect(clippy::expect_used, clippy::panic, reason = "what cannot be set up ends the test, with the step's name")]
 
-mod kubelet;
+pub(crate) mod kubelet;
 mod process;
 mod scene;
 
