@@ -60,7 +60,8 @@ const TABLES: &[&str] = &["engine_faults", "trust_auth", "trust_input"];
 const VARIANTS: &[&str] = &["trust_variants"];
 const WITH_DEFECTS: &[&str] = &["--features", "broken-variants"];
 /// Suites whose tests share a control plane, and so a process.
-const PLANE: &[&str] = &["operator_schema", "operator_rbac", "operator_reconcile", "operator_runtime"];
+const PLANE: &[&str] =
+    &["operator_schema", "operator_rbac", "operator_reconcile", "operator_runtime", "faults_plane"];
 /// Suites whose tests share a cluster with nodes.
 const NODES: &[&str] = &["cluster_node", "cluster_relay", "operator_node"];
 /// The suites that need a Kubernetes, in nextest's language.
