@@ -4,7 +4,10 @@
 use std::time::Duration;
 
 use kube::Client;
+use kube::client::ClientBuilder;
 use tokio::time::timeout;
+
+use crate::metrics::Requests;
 
 /// Name under which this operator writes.
 pub const MANAGER: &str = "threatrelay-operator";
@@ -76,23 +79,24 @@ impl CallError {
     }
 }
 
-/// A client with the identity and server of the kubeconfig, or of the pod it runs in.
+/// A client with the identity and server of the kubeconfig, or of the pod it runs in. Its requests are counted.
 ///
 /// # Errors
 /// When there is neither, or it cannot be used.
-pub async fn connect() -> Result<Client, kube::Error> {
-    of(kube::Config::infer().await.map_err(kube::Error::InferConfig)?)
+pub async fn connect(requests: &Requests) -> Result<Client, kube::Error> {
+    of(kube::Config::infer().await.map_err(kube::Error::InferConfig)?, requests)
 }
 
 /// A client of this server with this identity that keeps the rules above.
 ///
 /// # Errors
 /// When the configuration cannot be used.
-pub fn of(mut config: kube::Config) -> Result<Client, kube::Error> {
+pub fn of(mut config: kube::Config, requests: &Requests) -> Result<Client, kube::Error> {
     config.connect_timeout = Some(CONNECT);
     config.write_timeout = Some(CALL);
     config.default_retry = false;
-    Client::try_from(config)
+    let counting = requests.to(&config.cluster_url);
+    Ok(ClientBuilder::try_from(config)?.with_layer(&counting).build())
 }
 
 /// Makes a call within the usual time limit. `what` completes "cannot ...".

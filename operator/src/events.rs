@@ -3,7 +3,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::runtime::events::{Event, EventType};
 
-use crate::api::conditions::{READY, RECONCILING, Reason, STALLED, UPSTREAM_REACHABLE};
+use crate::api::conditions::{AVAILABLE, READY, RECONCILING, Reason, STALLED, UPSTREAM_REACHABLE};
 
 /// Reasons that are no news to anybody.
 const QUIET: [Reason; 5] =
@@ -24,9 +24,12 @@ pub fn transitions(before: &[Condition], after: &[Condition]) -> Vec<Event> {
             continue;
         }
         let was_bad = was.is_some_and(|was| was.status == "False");
+        let was_good = was.is_some_and(|was| was.status == "True");
         let (type_, reason) = match (&*now.type_, &*now.status) {
             (READY, "True") if now.reason == Reason::Reconciled.word() => (EventType::Normal, READY),
             (UPSTREAM_REACHABLE, "True") if was_bad => (EventType::Normal, &*now.reason),
+            // Before its first pod is ready every relay is like that.
+            (AVAILABLE, "False") if !was_good => continue,
             (READY, "Unknown") => (EventType::Normal, &*now.reason),
             (READY, _) | (_, "False") => (EventType::Warning, &*now.reason),
             _ => continue,
@@ -97,6 +100,17 @@ mod tests {
         assert_eq!(told(bad, good), [(EventType::Normal, "OtxReachable".to_owned())]);
         assert_eq!(told(std::slice::from_ref(&unknown), good), vec![]);
         assert_eq!(told(good, &[unknown]), vec![]);
+    }
+
+    #[test]
+    fn pods_that_are_lost_are_told_of_and_pods_that_are_not_there_yet_are_not() {
+        let available = condition("Available", "True", Reason::DeploymentAvailable);
+        let lost = condition("Available", "False", Reason::DeploymentUnavailable);
+        let pending = condition("Available", "Unknown", Reason::Pending);
+        let warning = [(EventType::Warning, "DeploymentUnavailable".to_owned())];
+        assert_eq!(told(&[available], std::slice::from_ref(&lost)), warning);
+        assert_eq!(told(&[pending], std::slice::from_ref(&lost)), vec![]);
+        assert_eq!(told(&[], &[lost]), vec![]);
     }
 
     #[test]

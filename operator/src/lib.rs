@@ -21,6 +21,7 @@ pub mod metrics;
 pub mod observe;
 pub mod observed;
 pub mod probe;
+pub mod rights;
 pub mod runtime;
 pub mod settings;
 pub mod status;

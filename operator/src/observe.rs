@@ -46,7 +46,7 @@ pub fn references(relay: &ThreatRelay) -> Vec<Reference> {
 ///
 /// # Errors
 /// [`CallError`] when the API cannot be asked.
-#[tracing::instrument(skip_all)]
+#[tracing::instrument(name = "read", skip_all)]
 pub async fn observe(
     client: &Client,
     relay: &ThreatRelay,

@@ -1,10 +1,11 @@
-//! The life of the process: listen, wait for API server and CRD, be elected, work, stop. It waits where something is
+//! The life of the process: listen, wait for API server and CRD, watch, be elected, work, stop. It waits where something is
 //! missing and ends only when told to, or when it lost the lease: then at once, because another may be writing already.
 
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::runtime::events::{Recorder, Reporter};
 use kube::{Api, Client};
@@ -17,17 +18,20 @@ use crate::admin::{self, Admin, Readiness};
 use crate::client::MANAGER;
 use crate::controller::backoff::Backoff;
 use crate::controller::context::{Context, Shown};
-use crate::controller::{self, CONCURRENCY};
-use crate::discovery;
+use crate::controller::{CONCURRENCY, Watching};
 use crate::leader::{Candidate, Terms};
 use crate::metrics::Metrics;
 use crate::observed::OptionalApis;
 use crate::probe::Probes;
-use crate::settings::Settings;
-use crate::{client, triggers};
+use crate::settings::{Reach, Settings};
+use crate::triggers::Scope;
+use crate::{client, discovery};
 
 /// The longest that reconciles under way may go on after a stop.
 const DRAIN: Duration = Duration::from_secs(20);
+
+/// What is waited for until each watch says so for itself.
+const WATCHES: &str = "the watches";
 
 /// The operator does not start.
 #[derive(Debug, thiserror::Error)]
@@ -55,110 +59,114 @@ pub async fn run(settings: Settings) -> Result<ExitCode, StartError> {
     let listener = admin::bind(settings.listen).await.map_err(StartError::Listen)?;
     let address = listener.local_addr()?;
     let readiness = Readiness::default();
-    readiness.waits("the API server", "it was not asked yet");
+    readiness.waits(WATCHES, "they begin when all else is there");
     let metrics = Metrics::new(u16::try_from(CONCURRENCY).unwrap_or(u16::MAX));
     let admin = Admin { readiness: readiness.clone(), metrics: metrics.clone() };
     let _admin = AbortOnDropHandle::new(tokio::spawn(admin::serve(listener, admin)));
-    let client = client::connect().await.map_err(Box::new)?;
+    let client = client::connect(&metrics.requests).await.map_err(Box::new)?;
     let identity = identity();
     tracing::info!(admin = %address, identity, version = env!("CARGO_PKG_VERSION"), "started");
+    live(client, settings, (metrics, readiness), identity, stop).await
+}
 
-    let Some(()) = stop.run_until_cancelled(discovery::needed(&client, &readiness)).await else {
-        return Ok(ExitCode::SUCCESS);
+/// The life of an operator with this client, as the candidate `identity`: what [`run`] is without a process around it.
+///
+/// # Errors
+/// [`StartError::Probes`].
+pub async fn live(
+    client: Client,
+    settings: Settings,
+    (metrics, readiness): (Metrics, Readiness),
+    identity: String,
+    stop: CancellationToken,
+) -> Result<ExitCode, StartError> {
+    let (offer, offered) = watch::channel(OptionalApis::default());
+    let look = async {
+        discovery::needed(&client, &readiness).await;
+        offer.send_replace(discovery::look(&client, OptionalApis::default()).await);
     };
-    let candidate = settings.leader_election.then(|| candidate(&client, &settings, &identity));
-    let mut held = None;
-    if let Some(candidate) = &candidate {
-        metrics.leads(&settings.lease_name, false);
-        held = stop.run_until_cancelled(candidate.elected()).await;
-        if held.is_none() {
-            return Ok(ExitCode::SUCCESS);
-        }
-        metrics.leads(&settings.lease_name, true);
+    if stop.run_until_cancelled(look).await.is_none() {
+        return Ok(ExitCode::SUCCESS);
     }
+    let _following = AbortOnDropHandle::new(tokio::spawn(discovery::follow(client.clone(), offer)));
+    let context = Arc::new(context(client.clone(), settings, metrics.clone(), offered.clone(), &identity)?);
+    let reach = &context.settings.reach;
+    let watching = reach.places().into_iter().map(|namespace| {
+        let secrets = reach.read_secrets;
+        let (client, readiness, offered) = (client.clone(), readiness.clone(), offered.clone());
+        let scope = Scope { client, namespace, secrets, readiness, offered };
+        Watching::begin(&scope, Arc::clone(&context), stop.clone())
+    });
+    let mut watching: Vec<Watching> = watching.collect();
+    readiness.has(WATCHES);
 
-    let working = work(client, settings, metrics, readiness, identity, &stop)?;
-    if let (Some(candidate), Some(held)) = (&candidate, &mut held) {
-        tokio::select! {
-            () = working => {}
-            why = candidate.hold(held) => {
-                tracing::error!(why, "leadership is lost; ending at once");
-                return Ok(ExitCode::FAILURE);
-            }
-        }
-        candidate.release(held).await;
-    } else {
-        working.await;
+    if !reach.leader_election {
+        work(watching, &context, &stop).await;
+        tracing::info!("stopped");
+        return Ok(ExitCode::SUCCESS);
     }
+    let candidate = candidate(&client, reach, &identity);
+    metrics.leads(&reach.lease_name, false);
+    let mut held = tokio::select! {
+        held = candidate.elected() => held,
+        // So that a new leader knows already what there is.
+        _ = join_all(watching.iter_mut().map(Watching::stand_by)) => return Ok(ExitCode::SUCCESS),
+        () = stop.cancelled() => return Ok(ExitCode::SUCCESS),
+    };
+    metrics.leads(&reach.lease_name, true);
+    tokio::select! {
+        () = work(watching, &context, &stop) => {}
+        why = candidate.hold(&mut held) => {
+            tracing::error!(why, "leadership is lost; ending at once");
+            return Ok(ExitCode::FAILURE);
+        }
+    }
+    candidate.release(&held).await;
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
 }
 
-/// Watches and reconciles, until stopped and no reconcile is under way. The caller answers for being the only one.
-///
-/// # Errors
-/// [`StartError::Probes`].
-pub fn work(
+/// What all reconciles share.
+fn context(
     client: Client,
     settings: Settings,
     metrics: Metrics,
-    readiness: Readiness,
-    identity: String,
-    stop: &CancellationToken,
-) -> Result<impl Future<Output = ()> + use<>, StartError> {
-    let (offer, offered) = watch::channel(OptionalApis::default());
-    let reporter = Reporter { controller: MANAGER.to_owned(), instance: Some(identity) };
-    let scopes: Vec<Option<String>> = match &settings.namespaces[..] {
-        [] => vec![None],
-        some => some.iter().cloned().map(Some).collect(),
-    };
-    let secrets = settings.read_secrets;
-    let probes = Probes::new()?;
-    let context = Arc::new(Context {
+    offered: watch::Receiver<OptionalApis>,
+    identity: &str,
+) -> Result<Context, StartError> {
+    let reporter = Reporter { controller: MANAGER.to_owned(), instance: Some(identity.to_owned()) };
+    Ok(Context {
         recorder: Recorder::new(client.clone(), reporter),
-        client: client.clone(),
+        client,
         policy: settings.policy(),
         settings,
         metrics,
-        probes,
-        offered: offered.clone(),
+        probes: Probes::new()?,
+        offered,
         backoff: Backoff::default(),
         shown: Shown::default(),
-    });
-    let stop = stop.clone();
-    Ok(async move {
-        let known = discovery::look(&client, OptionalApis::default()).await;
-        offer.send_replace(known);
-        let _probing = AbortOnDropHandle::new(tokio::spawn(context.probes.clone().run()));
-        let _follow = AbortOnDropHandle::new(tokio::spawn(discovery::follow(client.clone(), offer)));
-        let scopes = scopes.into_iter().map(|namespace| {
-            let scope = triggers::Scope {
-                client: client.clone(),
-                namespace,
-                secrets,
-                readiness: readiness.clone(),
-                offered: offered.clone(),
-            };
-            controller::run(scope, Arc::clone(&context), stop.clone())
-        });
-        let all = futures_util::future::join_all(scopes);
-        tokio::pin!(all);
-        tokio::select! {
-            _ = &mut all => {}
-            () = stop.cancelled() => {
-                tracing::info!("stopping: reconciles under way end first");
-                if tokio::time::timeout(DRAIN, all).await.is_err() {
-                    tracing::warn!(limit = ?DRAIN, "reconciles cut: they took too long to end");
-                }
-            }
-        }
     })
 }
 
-fn candidate(client: &Client, settings: &Settings, identity: &str) -> Candidate {
-    let namespace = settings.lease_namespace.as_deref().unwrap_or_else(|| client.default_namespace());
-    let leases: Api<Lease> = Api::namespaced(client.clone(), namespace);
-    Candidate::new(leases, settings.lease_name.clone(), identity.to_owned(), Terms::default())
+/// Reconciles, until stopped and no reconcile is under way.
+async fn work(watching: Vec<Watching>, context: &Context, stop: &CancellationToken) {
+    let _probing = AbortOnDropHandle::new(tokio::spawn(context.probes.clone().run()));
+    let all = join_all(watching.into_iter().map(Watching::work));
+    tokio::pin!(all);
+    tokio::select! {
+        _ = &mut all => {}
+        () = stop.cancelled() => {
+            tracing::info!("stopping: reconciles under way end first");
+            if tokio::time::timeout(DRAIN, all).await.is_err() {
+                tracing::warn!(limit = ?DRAIN, "reconciles cut: they took too long to end");
+            }
+        }
+    }
+}
+
+fn candidate(client: &Client, reach: &Reach, identity: &str) -> Candidate {
+    let leases: Api<Lease> = Api::namespaced(client.clone(), reach.lease_namespace(client));
+    Candidate::new(leases, reach.lease_name.clone(), identity.to_owned(), Terms::default())
 }
 
 /// A name that no other process has: the pod's, and something of this start.

@@ -12,12 +12,9 @@ use crate::validate::{OperatorPods, Policy};
 /// The settings of `run`.
 #[derive(Args, Clone, Debug)]
 pub struct Settings {
-    /// Image of relays whose resource names none.
-    #[arg(
-        long,
-        env = "THREATRELAY_OPERATOR_RELAY_IMAGE",
-        default_value = concat!("ghcr.io/threatrelay/threatrelay:", env!("CARGO_PKG_VERSION"))
-    )]
+    /// Image of relays whose resource names none. There is no default: with one, another version of the operator would
+    /// replace every relay.
+    #[arg(long, env = "THREATRELAY_OPERATOR_RELAY_IMAGE")]
     pub relay_image: String,
     /// Repositories that a resource may take images from, beside that of the image above, comma-separated. One that
     /// ends with `/` allows all below it.
@@ -39,6 +36,27 @@ pub struct Settings {
     /// Labels of the operator's own pods, as `name=value`, comma-separated.
     #[arg(long, env = "THREATRELAY_OPERATOR_POD_LABELS", value_delimiter = ',', value_parser = label)]
     pub pod_labels: Vec<(String, String)>,
+    /// Where it works.
+    #[command(flatten)]
+    pub reach: Reach,
+    /// Where probes and metrics are served.
+    #[arg(long, env = "THREATRELAY_OPERATOR_LISTEN", default_value_t = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8080)))]
+    pub listen: SocketAddr,
+    /// What is logged: a level or directives such as `info,threatrelay_operator=debug`.
+    #[arg(long, env = "THREATRELAY_OPERATOR_LOG", default_value = "info")]
+    pub log: String,
+    /// Collector that traces of reconciles go to by OTLP over HTTP, such as `http://collector.monitoring.svc:4318`.
+    /// Without one there are none.
+    #[arg(long, env = "THREATRELAY_OPERATOR_OTLP_ENDPOINT")]
+    pub otlp_endpoint: Option<String>,
+    /// Form of log lines: text on a terminal, else JSON, unless one is named.
+    #[arg(long, env = "THREATRELAY_OPERATOR_LOG_FORMAT", value_enum, default_value_t = LogFormat::Auto)]
+    pub log_format: LogFormat,
+}
+
+/// Where the operator works and what it needs there: what `check` asks the cluster about.
+#[derive(Args, Clone, Debug)]
+pub struct Reach {
     /// Namespaces to work in, comma-separated. Without any: all of the cluster.
     #[arg(long, env = "THREATRELAY_OPERATOR_NAMESPACES", value_delimiter = ',')]
     pub namespaces: Vec<String>,
@@ -55,15 +73,23 @@ pub struct Settings {
     /// Name of the lease.
     #[arg(long, env = "THREATRELAY_OPERATOR_LEASE_NAME", default_value = "threatrelay-operator")]
     pub lease_name: String,
-    /// Where probes and metrics are served.
-    #[arg(long, env = "THREATRELAY_OPERATOR_LISTEN", default_value_t = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8080)))]
-    pub listen: SocketAddr,
-    /// What is logged: a level or directives such as `info,threatrelay_operator=debug`.
-    #[arg(long, env = "THREATRELAY_OPERATOR_LOG", default_value = "info")]
-    pub log: String,
-    /// Form of log lines: text on a terminal, else JSON, unless one is named.
-    #[arg(long, env = "THREATRELAY_OPERATOR_LOG_FORMAT", value_enum, default_value_t = LogFormat::Auto)]
-    pub log_format: LogFormat,
+}
+
+impl Reach {
+    /// The namespaces to work in, each by itself; none is all of them.
+    #[must_use]
+    pub fn places(&self) -> Vec<Option<String>> {
+        match &self.namespaces[..] {
+            [] => vec![None],
+            some => some.iter().cloned().map(Some).collect(),
+        }
+    }
+
+    /// Where the lease is.
+    #[must_use]
+    pub fn lease_namespace<'a>(&'a self, client: &'a kube::Client) -> &'a str {
+        self.lease_namespace.as_deref().unwrap_or_else(|| client.default_namespace())
+    }
 }
 
 impl Settings {

@@ -67,16 +67,17 @@ pub fn shipped(name: &str) -> io::Result<PathBuf> {
 /// # Errors
 /// When it cannot be built.
 pub fn current(name: &str) -> io::Result<PathBuf> {
+    build_current(&["--package", name, "--bins"])?;
+    Ok(beside_this().join(name))
+}
+
+fn build_current(what: &[&str]) -> io::Result<()> {
     let mut build = cargo();
-    build.args(["--package", name, "--bins"]);
+    build.args(what);
     if !cfg!(debug_assertions) {
         build.arg("--release");
     }
-    if build.status()?.success() {
-        Ok(beside_this().join(name))
-    } else {
-        Err(io::Error::other(format!("{name} cannot be built")))
-    }
+    if build.status()?.success() { Ok(()) } else { Err(io::Error::other(format!("cannot build {}", what.join(" ")))) }
 }
 
 /// An image of it, with what it needs to start.
@@ -85,6 +86,30 @@ pub fn current(name: &str) -> io::Result<PathBuf> {
 /// When the program is not there, or cannot be built.
 pub fn image(name: &str) -> io::Result<Image> {
     Ok(Image::of_dynamic(name, shipped(name)?)?.with_file(AUTHORITIES, AUTHORITIES))
+}
+
+/// Every image that an installation pulls, by its full name.
+pub fn published() -> impl Iterator<Item = &'static str> {
+    include_str!("../../images.txt").lines()
+}
+
+/// The image of a full name of [`published`], made of this machine's binary: a node that has it pulls nothing.
+///
+/// # Errors
+/// Those of [`image`].
+pub fn stand_in(full_name: &str) -> io::Result<Image> {
+    let name = full_name.rsplit('/').next().and_then(|last| last.split(':').next()).unwrap_or_default();
+    Ok(image(name)?.called(full_name))
+}
+
+/// An image of the fake OTX.
+///
+/// # Errors
+/// When it cannot be built.
+pub fn fake_otx() -> io::Result<Image> {
+    let name = "fake-otx";
+    build_current(&["--package", "tests", "--bin", name])?;
+    Image::of_dynamic(name, beside_this().join(name))
 }
 
 fn cargo() -> Command {

@@ -21,6 +21,7 @@ pub mod operator;
 pub mod oracle;
 pub mod otlp;
 pub mod process;
+pub mod readme;
 pub mod refusals;
 pub mod relay;
 pub mod reply;

@@ -104,15 +104,15 @@ async fn a_throttled_key_rests_as_long_as_otx_says() {
 #[tokio::test]
 async fn a_spent_budget_is_waited_for_within_the_deadline() {
     let fake = fake(Vec::new()).await;
-    // A burst of 1,440 calls, then 1.6 a second.
-    let engine = Settings::asking(&fake).set("otx.hourlyBudget", 7200).set("otx.deadline", "10s").start();
-    assert!(codes(&engine, KEY, &unknown(1440)).await.is_empty());
-    assert!(engine.engine.health(&otx_key(KEY)).await.unwrap().used >= 1430);
+    // A burst of 720 calls, then 0.8 a second.
+    let engine = Settings::asking(&fake).set("otx.hourlyBudget", 3600).set("otx.deadline", "15s").start();
+    assert!(codes(&engine, KEY, &unknown(720)).await.is_empty());
+    assert!(engine.engine.health(&otx_key(KEY)).await.unwrap().used >= 710);
     let one = [observable(ObservableType::Ip, "192.0.2.77")];
     let answer = engine.lookup(&one).await.unwrap();
     assert!(answer.entries().is_empty(), "{:?}", answer.entries());
     let few: Vec<Observable> =
-        (0..4).map(|index| observable(ObservableType::Ip, &format!("192.0.2.{index}"))).collect();
+        (0..5).map(|index| observable(ObservableType::Ip, &format!("192.0.2.{index}"))).collect();
     let answer = engine.lookup(&few).await.unwrap();
     assert!(answer.entries().is_empty() && answer.took > Duration::from_secs(1), "{answer:?}");
 }
@@ -158,7 +158,8 @@ async fn a_loud_key_does_not_slow_another() {
     until("the loud key queues", || fake.total() > 15).await;
     let beside = quiet().await;
     assert!(!loud.is_finished(), "the loud key was not loud enough");
-    assert!(beside < alone.mul_f64(1.5), "alone {alone:?}, beside the loud key {beside:?}");
+    // In the queue of the loud one, four seconds' worth, it would wait for most of them.
+    assert!(beside < alone * 2 + Duration::from_millis(500), "alone {alone:?}, beside the loud key {beside:?}");
     assert!(loud.await.unwrap().is_empty(), "the loud key is only slow");
 }
 
@@ -185,17 +186,17 @@ async fn retries_end_at_the_first_good_answer() {
     }
 }
 
-/// Asks for `lasting`, about a hundred times a second; how many look-ups there were.
-async fn keep_asking(engine: &Arc<EngineUnderTest>, lasting: Duration) -> usize {
-    let (mut pace, begun) = (tokio::time::interval(Duration::from_millis(10)), Instant::now());
+/// Asks about this many, about a hundred a second, whether or not there are answers.
+async fn keep_asking(engine: &Arc<EngineUnderTest>, count: usize) {
+    let mut pace = tokio::time::interval(Duration::from_millis(10));
     let mut under_way = JoinSet::new();
-    while begun.elapsed() < lasting {
+    for index in 0..count {
         pace.tick().await;
-        let value = format!("2001:db8:1::{:x}", under_way.len());
+        let value = format!("2001:db8:1::{index:x}");
         let engine = Arc::clone(engine);
         under_way.spawn(async move { engine.lookup(&[observable(ObservableType::Ipv6, &value)]).await.unwrap() });
     }
-    under_way.join_all().await.len()
+    under_way.join_all().await;
 }
 
 #[tokio::test]
@@ -203,10 +204,9 @@ async fn in_a_brown_out_otx_is_asked_less_not_more() {
     let fake = fake(vec![pulse(0, evil_among(2))]).await;
     fake.add(Rule::always(Fault::status(503)));
     let engine = Arc::new(Settings::asking(&fake).start());
-    let asked = keep_asking(&engine, Duration::from_secs(4)).await;
-    assert!(asked > 200, "only {asked} look-ups");
+    keep_asking(&engine, 400).await;
     // The circuit opens at the tenth failure or soon after; what was under way then may end.
-    assert!((10..=45).contains(&fake.total()), "{} calls for {asked} look-ups", fake.total());
+    assert!((10..=45).contains(&fake.total()), "{} calls for 400 look-ups", fake.total());
     let answer = engine.lookup(&[domain(EVIL)]).await.unwrap();
     let entries = answer.entries();
     assert!(entries[0].message.contains("has failed repeatedly and is given a pause"), "{entries:?}");
@@ -233,12 +233,11 @@ async fn when_calls_fail_here_and_there_retries_stay_a_fifth_of_the_calls() {
     }
     let engine = Arc::new(Settings::asking(&fake).start());
     let begun = Instant::now();
-    let asked = keep_asking(&engine, Duration::from_secs(4)).await;
+    keep_asking(&engine, 400).await;
     let (calls, seconds) = (fake.total(), begun.elapsed().as_secs_f64());
     #[expect(clippy::cast_precision_loss, reason = "a few hundred")]
-    let (asked, calls) = (asked as f64, calls as f64);
-    assert!(asked > 200.0, "only {asked} look-ups");
-    assert!(calls <= 1.2 * asked + 10.0 * (seconds + 1.0), "{calls} calls for {asked} look-ups in {seconds:.1} s");
+    let most = 1.2 * 400.0 + 10.0 * (seconds + 1.0);
+    assert!(calls as f64 <= most, "{calls} calls for 400 look-ups in {seconds:.1} s");
     assert!(engine.metric("relay_upstream_retries_total", "") > 5, "nothing was tried again");
 }
 

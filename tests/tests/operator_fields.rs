@@ -6,9 +6,8 @@ use std::collections::BTreeSet;
 
 use kube::CustomResourceExt;
 use serde_json::{Map, Value, json};
-use tests::custom_resource::{full, merge, objects, observed};
+use tests::custom_resource::{full, list, merge, objects, observed};
 use threatrelay_operator::api::ThreatRelay;
-use threatrelay_operator::build::Objects;
 use threatrelay_operator::observed::Observed;
 
 /// From what a field is changed.
@@ -43,49 +42,49 @@ impl Base {
 /// A field, its other value, and what changes in the children.
 struct Row(&'static str, Base, Value, &'static [&'static str]);
 
-const POD: &str = "/deployment/spec/template/spec";
-const CONTAINER: &str = "/deployment/spec/template/spec/containers/0";
+const POD: &str = "/Deployment/spec/template/spec";
+const CONTAINER: &str = "/Deployment/spec/template/spec/containers/0";
 
 #[rustfmt::skip]
 fn table() -> Vec<Row> {
     use Base::{Digest, Fixed, Full, Hs256};
     vec![
-        Row("replicas", Fixed, json!(4), &["/deployment/spec/replicas"]),
-        Row("autoscaling.minReplicas", Full, json!(3), &["/autoscaler/spec/minReplicas", "/deployment/spec/replicas"]),
-        Row("autoscaling.maxReplicas", Full, json!(6), &["/autoscaler/spec/maxReplicas"]),
-        Row("autoscaling.targetCpuPercent", Full, json!(50), &["/autoscaler/spec/metrics/0/resource/target/averageUtilization"]),
+        Row("replicas", Fixed, json!(4), &["/Deployment/spec/replicas"]),
+        Row("autoscaling.minReplicas", Full, json!(3), &["/HorizontalPodAutoscaler/spec/minReplicas"]),
+        Row("autoscaling.maxReplicas", Full, json!(6), &["/HorizontalPodAutoscaler/spec/maxReplicas"]),
+        Row("autoscaling.targetCpuPercent", Full, json!(50), &["/HorizontalPodAutoscaler/spec/metrics/0/resource/target/averageUtilization"]),
         Row("image.repository", Full, json!("registry.example/other"), &["CONTAINER/image"]),
         Row("image.tag", Full, json!("1.2.4"), &["CONTAINER/image"]),
         Row("image.digest", Digest, json!(format!("sha256:{}", "1".repeat(64))), &["CONTAINER/image"]),
         Row("image.pullPolicy", Full, json!("Never"), &["CONTAINER/imagePullPolicy"]),
-        Row("credentials.mode", Full, json!("direct"), &["/secret", "POD/volumes/1/projected", "POD/volumes/1/secret"]),
-        Row("credentials.default.secretRef.name", Full, json!("otx-2"), &["/secret/data/default"]),
-        Row("credentials.default.secretRef.key", Full, json!("spare"), &["/secret/data/default"]),
-        Row("credentials.named[].name", Full, json!("team-b"), &["/secret/data/team-a", "/secret/data/team-b"]),
-        Row("credentials.named[].secretRef.name", Full, json!("otx-teams-2"), &["/secret/data/team-a"]),
-        Row("credentials.named[].secretRef.key", Full, json!("b"), &["/secret/data/team-a"]),
+        Row("credentials.mode", Full, json!("direct"), &["/Secret", "POD/volumes/1/projected", "POD/volumes/1/secret"]),
+        Row("credentials.default.secretRef.name", Full, json!("otx-2"), &["/Secret/data/default"]),
+        Row("credentials.default.secretRef.key", Full, json!("spare"), &["/Secret/data/default"]),
+        Row("credentials.named[].name", Full, json!("team-b"), &["/Secret/data/team-a", "/Secret/data/team-b"]),
+        Row("credentials.named[].secretRef.name", Full, json!("otx-teams-2"), &["/Secret/data/team-a"]),
+        Row("credentials.named[].secretRef.key", Full, json!("b"), &["/Secret/data/team-a"]),
         Row("auth.mode", Full, json!("hs256"), &["/settings/auth/mode"]),
         Row("auth.audiences", Full, json!(["https://b.example"]), &["/settings/auth/audiences/0"]),
         Row("auth.jwksHosts", Full, json!(["jwks.example:9443"]), &[
-            "/networkPolicy/spec/egress/1/ports/1/port", "/settings/auth/jwksHosts/0"]),
-        Row("auth.jwks", Full, json!("{\"keys\":[{}]}"), &["/configMap/data/jwks.json"]),
+            "/NetworkPolicy/spec/egress/1/ports/1/port", "/settings/auth/jwksHosts/0"]),
+        Row("auth.jwks", Full, json!("{\"keys\":[{}]}"), &["/ConfigMap/data/jwks.json"]),
         Row("auth.requireExp", Full, json!(false), &["/settings/auth/requireExp"]),
         Row("auth.leeway", Full, json!("10s"), &["/settings/auth/leeway"]),
         Row("auth.hs256SecretRef.name", Hs256, json!("otx-2"), &["POD/volumes/3/secret/secretName"]),
         Row("auth.hs256SecretRef.key", Hs256, json!("spare"), &["POD/volumes/3/secret/items/0/key"]),
         Row("upstream.baseUrl", Full, json!("https://otx.example:8443/api"), &[
-            "/networkPolicy/spec/egress/4/ports/0/port", "/settings/otx/baseUrl"]),
+            "/NetworkPolicy/spec/egress/4/ports/0/port", "/settings/otx/baseUrl"]),
         Row("upstream.webUrl", Full, json!("https://b.example"), &["/settings/otx/webUrl"]),
         Row("upstream.connectTimeout", Full, json!("500ms"), &["/settings/otx/connectTimeout"]),
         Row("upstream.callTimeout", Full, json!("8s"), &["/settings/otx/callTimeout"]),
         Row("upstream.deadline", Full, json!("20s"), &["/settings/otx/deadline"]),
         Row("upstream.hourlyBudget", Full, json!(1), &["/settings/otx/hourlyBudget"]),
         Row("upstream.proxy", Full, json!("http://192.0.2.8:3128"), &[
-            "/networkPolicy/spec/egress/2/to/0/ipBlock/cidr", "/settings/otx/proxy"]),
+            "/NetworkPolicy/spec/egress/2/to/0/ipBlock/cidr", "/settings/otx/proxy"]),
         Row("upstream.caBundle.configMapRef.name", Full, json!("company-ca-2"), &[
-            "/deployment/spec/template/metadata/annotations/threatrelay.dev~1ca-hash", "POD/volumes/2/configMap/name"]),
+            "/Deployment/spec/template/metadata/annotations/threatrelay.dev~1ca-hash", "POD/volumes/2/configMap/name"]),
         Row("upstream.caBundle.configMapRef.key", Full, json!("old.pem"), &[
-            "/deployment/spec/template/metadata/annotations/threatrelay.dev~1ca-hash", "POD/volumes/2/configMap/items/0/key"]),
+            "/Deployment/spec/template/metadata/annotations/threatrelay.dev~1ca-hash", "POD/volumes/2/configMap/items/0/key"]),
         Row("cache.enabled", Full, json!(false), &["/settings/cache/enabled"]),
         Row("cache.maxBytes", Full, json!(65536), &["/settings/cache/maxBytes"]),
         Row("cache.generalTtl", Full, json!("1m"), &["/settings/cache/generalTtl"]),
@@ -93,20 +92,20 @@ fn table() -> Vec<Row> {
         Row("cache.listingTtl", Full, json!("1m"), &["/settings/cache/listingTtl"]),
         Row("cache.maxStale", Full, json!("1m"), &["/settings/cache/maxStale"]),
         Row("cache.shared.url", Full, json!("redis://valkey.soc.svc:6380"), &[
-            "/networkPolicy/spec/egress/5/ports/0/port", "/settings/cache/shared/url"]),
+            "/NetworkPolicy/spec/egress/5/ports/0/port", "/settings/cache/shared/url"]),
         Row("cache.shared.passwordSecretRef.name", Full, json!("shared"), &["POD/volumes/3/secret/secretName"]),
         Row("cache.shared.passwordSecretRef.key", Full, json!("main"), &["POD/volumes/3/secret/items/0/key"]),
         Row("cache.shared.timeout", Full, json!("1s"), &["/settings/cache/shared/timeout"]),
         Row("answers", Full, json!("parity"), &["/settings/answers"]),
-        Row("ingress.host", Full, json!("b.soc.example"), &["/ingress/spec/rules/0/host", "/ingress/spec/tls/0/hosts/0"]),
-        Row("ingress.className", Full, json!("nginx"), &["/ingress/spec/ingressClassName"]),
-        Row("ingress.annotations", Full, json!({"example.com/a": "2"}), &["/ingress/metadata/annotations/example.com~1a"]),
-        Row("ingress.tls.enabled", Full, json!(false), &["/ingress/spec/tls"]),
-        Row("ingress.tls.secretName", Full, json!("b-tls"), &["/ingress/spec/tls/0/secretName"]),
-        Row("gateway.parentRefs[].name", Full, json!("b"), &["/httpRoute/spec/parentRefs/0/name"]),
-        Row("gateway.parentRefs[].namespace", Full, json!("b"), &["/httpRoute/spec/parentRefs/0/namespace"]),
-        Row("gateway.parentRefs[].sectionName", Full, json!("b"), &["/httpRoute/spec/parentRefs/0/sectionName"]),
-        Row("gateway.hostnames", Full, json!(["b.gw.example"]), &["/httpRoute/spec/hostnames/0"]),
+        Row("ingress.host", Full, json!("b.soc.example"), &["/Ingress/spec/rules/0/host", "/Ingress/spec/tls/0/hosts/0"]),
+        Row("ingress.className", Full, json!("nginx"), &["/Ingress/spec/ingressClassName"]),
+        Row("ingress.annotations", Full, json!({"example.com/a": "2"}), &["/Ingress/metadata/annotations/example.com~1a"]),
+        Row("ingress.tls.enabled", Full, json!(false), &["/Ingress/spec/tls"]),
+        Row("ingress.tls.secretName", Full, json!("b-tls"), &["/Ingress/spec/tls/0/secretName"]),
+        Row("gateway.parentRefs[].name", Full, json!("b"), &["/HTTPRoute/spec/parentRefs/0/name"]),
+        Row("gateway.parentRefs[].namespace", Full, json!("b"), &["/HTTPRoute/spec/parentRefs/0/namespace"]),
+        Row("gateway.parentRefs[].sectionName", Full, json!("b"), &["/HTTPRoute/spec/parentRefs/0/sectionName"]),
+        Row("gateway.hostnames", Full, json!(["b.gw.example"]), &["/HTTPRoute/spec/hostnames/0"]),
         Row("resources.requests.cpu", Full, json!("1"), &["CONTAINER/resources/requests/cpu"]),
         Row("resources.requests.memory", Full, json!("90Mi"), &["CONTAINER/resources/requests/memory"]),
         Row("resources.limits.cpu", Full, json!("3"), &["CONTAINER/resources/limits/cpu"]),
@@ -120,19 +119,19 @@ fn table() -> Vec<Row> {
         Row("scheduling.tolerations[].tolerationSeconds", Full, json!(5), &["POD/tolerations/0/tolerationSeconds"]),
         Row("podSecurity.runAsUser", Full, json!(7), &["POD/securityContext/runAsUser"]),
         Row("podSecurity.fsGroup", Full, json!(7), &["POD/securityContext/fsGroup", "POD/securityContext/runAsGroup"]),
-        Row("networkPolicy.enabled", Full, json!(false), &["/networkPolicy"]),
+        Row("networkPolicy.enabled", Full, json!(false), &["/NetworkPolicy"]),
         Row("networkPolicy.callerNamespaces", Full, json!({"a": "b"}), &[
-            "/networkPolicy/spec/ingress/0/from/0/namespaceSelector/matchLabels/a",
-            "/networkPolicy/spec/ingress/0/from/0/namespaceSelector/matchLabels/kubernetes.io~1metadata.name"]),
+            "/NetworkPolicy/spec/ingress/0/from/0/namespaceSelector/matchLabels/a",
+            "/NetworkPolicy/spec/ingress/0/from/0/namespaceSelector/matchLabels/kubernetes.io~1metadata.name"]),
         Row("networkPolicy.monitoringNamespaces", Full, json!({"a": "b"}), &[
-            "/networkPolicy/spec/ingress/1/from/1/namespaceSelector/matchLabels/a",
-            "/networkPolicy/spec/ingress/1/from/1/namespaceSelector/matchLabels/kubernetes.io~1metadata.name"]),
-        Row("networkPolicy.egressCidrs", Full, json!(["198.51.100.0/24"]), &["/networkPolicy/spec/egress/6/to/0/ipBlock/cidr"]),
-        Row("podDisruptionBudget.enabled", Full, json!(false), &["/podDisruptionBudget"]),
-        Row("monitoring.serviceMonitor.interval", Full, json!("1m"), &["/serviceMonitor/spec/endpoints/0/interval"]),
-        Row("monitoring.serviceMonitor.labels", Full, json!({"release": "b"}), &["/serviceMonitor/metadata/labels/release"]),
+            "/NetworkPolicy/spec/ingress/1/from/1/namespaceSelector/matchLabels/a",
+            "/NetworkPolicy/spec/ingress/1/from/1/namespaceSelector/matchLabels/kubernetes.io~1metadata.name"]),
+        Row("networkPolicy.egressCidrs", Full, json!(["198.51.100.0/24"]), &["/NetworkPolicy/spec/egress/6/to/0/ipBlock/cidr"]),
+        Row("podDisruptionBudget.enabled", Full, json!(false), &["/PodDisruptionBudget"]),
+        Row("monitoring.serviceMonitor.interval", Full, json!("1m"), &["/ServiceMonitor/spec/endpoints/0/interval"]),
+        Row("monitoring.serviceMonitor.labels", Full, json!({"release": "b"}), &["/ServiceMonitor/metadata/labels/release"]),
         Row("telemetry.otlp.endpoint", Full, json!("https://192.0.2.9:4319"), &[
-            "/networkPolicy/spec/egress/3/ports/0/port", "/settings/telemetry/otlp/endpoint"]),
+            "/NetworkPolicy/spec/egress/3/ports/0/port", "/settings/telemetry/otlp/endpoint"]),
         Row("telemetry.otlp.headersSecretRef.name", Full, json!("shared"), &["POD/volumes/4/secret/secretName"]),
         Row("telemetry.otlp.headersSecretRef.key", Full, json!("main"), &["POD/volumes/4/secret/items/0/key"]),
         Row("telemetry.sampleRatio", Full, json!("0"), &["/settings/telemetry/sampleRatio"]),
@@ -145,28 +144,12 @@ fn table() -> Vec<Row> {
     ]
 }
 
-/// The children as JSON, the settings file among them as what it says.
+/// The children by kind as JSON, the settings file among them as what it says.
 fn children(spec: &Value, observed: &Observed) -> Value {
-    let Objects {
-        service_account,
-        config_map,
-        secret,
-        deployment,
-        service,
-        ingress,
-        http_route,
-        horizontal_pod_autoscaler,
-        pod_disruption_budget,
-        network_policy,
-        service_monitor,
-    } = objects(spec, observed).unwrap_or_else(|refused| panic!("{spec}: {refused}"));
-    let mut all = json!({
-        "serviceAccount": service_account, "configMap": config_map, "secret": secret, "deployment": deployment,
-        "service": service, "ingress": ingress, "httpRoute": http_route, "autoscaler": horizontal_pod_autoscaler,
-        "podDisruptionBudget": pod_disruption_budget, "networkPolicy": network_policy,
-        "serviceMonitor": service_monitor,
-    });
-    let text = all.pointer_mut("/configMap/data/config.yaml").unwrap().take();
+    let objects = objects(spec, observed).unwrap_or_else(|refused| panic!("{spec}: {refused}"));
+    let of_kind = |object: Value| (object["kind"].as_str().unwrap().to_owned(), object);
+    let mut all: Value = list(&objects).into_iter().map(|(_, object)| of_kind(object)).collect::<Map<_, _>>().into();
+    let text = all.pointer_mut("/ConfigMap/data/config.yaml").unwrap().take();
     all["settings"] = serde_saphyr::from_str(text.as_str().unwrap()).unwrap();
     all
 }
@@ -223,14 +206,14 @@ fn a_changed_field_changes_what_it_is_for_and_nothing_else() {
         let mut found = BTreeSet::new();
         differences(&children(&before, &observed), &children(&after, &observed), "", &mut found);
         let settings_hash =
-            took(&mut found, "/deployment/spec/template/metadata/annotations/threatrelay.dev~1settings-hash");
-        let keys_hash = took(&mut found, "/secret/metadata/annotations/threatrelay.dev~1keys-hash");
+            took(&mut found, "/Deployment/spec/template/metadata/annotations/threatrelay.dev~1settings-hash");
+        let keys_hash = took(&mut found, "/Secret/metadata/annotations/threatrelay.dev~1keys-hash");
         let expected: BTreeSet<_> =
             expected.iter().map(|place| place.replace("CONTAINER", CONTAINER).replace("POD", POD)).collect();
         assert_eq!(found, expected, "{path} from {base:?}");
         let touches = |start: &str| found.iter().any(|place| place.starts_with(start));
         assert_eq!(settings_hash, touches("/settings"), "{path}: the pods are rolled exactly for other settings");
-        assert_eq!(keys_hash, touches("/secret/data"), "{path}: the digest of the keys");
+        assert_eq!(keys_hash, touches("/Secret/data"), "{path}: the digest of the keys");
     }
 }
 
@@ -261,10 +244,10 @@ fn every_field_of_the_schema_is_in_the_table() {
 fn a_section_that_is_left_out_leaves_its_objects_out() {
     let observed = observed();
     for (section, gone) in [
-        ("ingress", &["/ingress"][..]),
-        ("gateway", &["/httpRoute"]),
-        ("monitoring", &["/serviceMonitor"]),
-        ("autoscaling", &["/autoscaler"]),
+        ("ingress", &["/Ingress"][..]),
+        ("gateway", &["/HTTPRoute"]),
+        ("monitoring", &["/ServiceMonitor"]),
+        ("autoscaling", &["/HorizontalPodAutoscaler", "/Deployment/spec/replicas"]),
     ] {
         let mut spec = full();
         merge(&mut spec, &json!({section: null}));

@@ -28,7 +28,7 @@ const SECTIONS: [&str; 15] = [
 #[test]
 fn the_same_input_gives_the_same_bytes() {
     let observed = observed();
-    let mut runner = TestRunner::new(Config { cases: 10_000, failure_persistence: None, ..Config::default() });
+    let mut runner = TestRunner::new(Config { cases: 2_000, failure_persistence: None, ..Config::default() });
     let input =
         (any::<u16>(), 1..100_i32, "[a-z]{1,12}", proptest::collection::btree_map("[a-z]{1,8}", "[a-z]{0,8}", 0..6));
     runner
@@ -102,6 +102,20 @@ fn a_relay_of_one_pod_has_no_disruption_budget() {
         let mut all = full();
         merge(&mut all, &spec);
         assert_eq!(objects(&all, &observed()).unwrap().pod_disruption_budget.is_some(), expected, "{spec}");
+    }
+}
+
+#[test]
+fn pods_are_counted_where_their_number_is_fixed_and_left_to_the_autoscaler_where_not() {
+    for (spec, expected) in [
+        (json!({"autoscaling": null, "replicas": 4}), json!(4)),
+        (json!({"autoscaling": null}), json!(2)),
+        (json!({}), Value::Null),
+    ] {
+        let mut all = full();
+        merge(&mut all, &spec);
+        let deployment = json!(objects(&all, &observed()).unwrap().deployment);
+        assert_eq!(deployment["spec"]["replicas"], expected, "{spec}");
     }
 }
 

@@ -3,9 +3,12 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tests::cluster::ControlPlane;
 use tests::eventually::Eventually;
+use tests::faultproxy::FaultProxy;
+use tests::faultproxy::call::{Class, Verb};
+use tests::faultproxy::plan::{Action, Commit, Match, Occurrence, Plan};
 use tests::operator::{Operator, Scene, install_crd};
 use tokio::sync::OnceCell;
 
@@ -51,8 +54,12 @@ async fn without_the_crd_it_waits_says_so_and_goes_on_when_it_comes() {
     assert_eq!(ask(&operator, "/livez").await.0, 200);
     install_crd(&plane).await;
     is_ready(&operator).await;
-    let metrics = ask(&operator, "/metrics").await.1;
-    assert!(metrics.contains("leader_election_master_status{name=\"threatrelay-operator\"} 1"), "{metrics}");
+    let leads = "leader_election_master_status{name=\"threatrelay-operator\"} 1";
+    Eventually::new("it says that it leads")
+        .within(LONG)
+        .matches(async || ask(&operator, "/metrics").await.1, |metrics| metrics.contains(leads))
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -75,6 +82,87 @@ async fn of_two_one_leads_and_the_other_takes_over_when_it_is_killed_or_told_to_
     assert_eq!(second.ended(LONG).await, Some(0));
     assert!(second.log().contains("lease released"), "{}", second.log());
     third.logs("\"leading\"", Duration::from_secs(10)).await;
+}
+
+#[tokio::test]
+async fn who_waits_for_the_lease_knows_what_there_is_and_takes_over_without_listing_it() {
+    let plane = plane().await;
+    let namespace = plane.namespace("standby").await.unwrap();
+    let first = Scene::operator(plane.api().access(), &namespace, &[]).await;
+    first.logs("\"leading\"", LONG).await;
+    let proxy = FaultProxy::start(plane.api().access()).await.unwrap();
+    let second = Scene::operator(proxy.access(), &namespace, &[]).await;
+    is_ready(&second).await;
+    let lists = || {
+        let listed = proxy.trace().into_iter().filter(|entry| entry.call.verb == Verb::List);
+        listed.map(|entry| entry.call.resource).collect::<Vec<_>>()
+    };
+    let before = lists();
+    for resource in ["threatrelays", "secrets", "deployments", "pods"] {
+        assert!(before.iter().any(|listed| listed == resource), "{resource} is not among {before:?}");
+    }
+    // What comes while nobody leads is known, too.
+    first.kill().await;
+    plane.api().create(&relays(&namespace), &relay("r")).await.unwrap();
+    second.logs("\"leading\"", LONG).await;
+    let service = format!("/api/v1/namespaces/{namespace}/services/r");
+    Eventually::new("the new leader makes what was asked for before")
+        .within(LONG)
+        .ok(async || plane.api().get(&service).await)
+        .await
+        .unwrap();
+    let of_watches = |lists: Vec<String>| lists.into_iter().filter(|resource| resource != "pods").collect::<Vec<_>>();
+    assert_eq!(of_watches(lists()), of_watches(before), "it listed again after it was elected");
+}
+
+#[tokio::test]
+async fn requests_and_the_queue_are_counted_under_the_names_of_gos_client() {
+    let scene = Scene::new(plane().await, "counted").await;
+    scene.create("r", json!({})).await;
+    scene.ready("r").await;
+    let value = async |start: &str, also: &str| {
+        let metrics = ask(&scene.operator, "/metrics").await.1;
+        let line = metrics.lines().find(|line| line.starts_with(start) && line.contains(also));
+        line.and_then(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+    };
+    for (start, also) in [
+        ("rest_client_requests_total{", "code=\"200\""),
+        ("rest_client_requests_total{", "method=\"PATCH\""),
+        ("rest_client_requests_total{", "host=\"127.0.0.1:"),
+        ("rest_client_request_duration_seconds_count{", "verb=\"GET\""),
+        ("workqueue_adds_total{", "name=\"threatrelay\""),
+        ("workqueue_queue_duration_seconds_count{", "controller=\"threatrelay\""),
+        ("workqueue_work_duration_seconds_count{", "controller=\"threatrelay\""),
+    ] {
+        assert!(value(start, also).await.is_some_and(|value| value >= 1.0), "{start} {also}");
+    }
+    Eventually::new("nothing waits")
+        .within(LONG)
+        .matches(async || value("workqueue_depth{", "").await, |depth| *depth == Some(0.0))
+        .await
+        .unwrap();
+    assert_eq!(value("workqueue_retries_total{", "").await, Some(0.0));
+    let matching = Match { resource: Some("services".to_owned()), class: Some(Class::Read), ..Match::default() };
+    let action = Action::Answer { status: 500, retry_after: None, commit: Commit::Before };
+    scene.proxy.arm(Plan { matching, occurrence: Occurrence::Nth(1), action });
+    scene.change("r", json!({"log": {"level": "debug"}})).await;
+    Eventually::new("a failure is tried again")
+        .within(LONG)
+        .matches(async || value("workqueue_retries_total{", "").await, |retries| *retries == Some(1.0))
+        .await
+        .unwrap();
+    assert!(value("rest_client_requests_total{", "code=\"500\"").await.is_some_and(|count| count >= 1.0));
+}
+
+fn relays(namespace: &str) -> String {
+    format!("/apis/threatrelay.dev/v1alpha1/namespaces/{namespace}/threatrelays")
+}
+
+fn relay(name: &str) -> Value {
+    json!({
+        "apiVersion": "threatrelay.dev/v1alpha1", "kind": "ThreatRelay", "metadata": {"name": name},
+        "spec": {"auth": {"audiences": ["https://relay.example"]}},
+    })
 }
 
 #[tokio::test]

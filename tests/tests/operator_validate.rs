@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tests::custom_resource::{full, merge, minimal, observed, policy, resource};
 use threatrelay_operator::api::conditions::Reason;
 use threatrelay_operator::observed::{Content, Observed, OptionalApis};
-use threatrelay_operator::validate::{About, Certificates, Keys, Policy, Refused, Replicas, Validated, validate};
+use threatrelay_operator::validate::{About, Certificates, Keys, Policy, Refused, Validated, validate};
 
 fn changed(more: &Value) -> Value {
     let mut spec = full();
@@ -267,59 +267,12 @@ fn a_key_that_cannot_be_had_keeps_the_value_it_has() {
 fn certificates_that_are_missing_roll_no_pod() {
     let mut observed = observed();
     observed.config_maps.insert("company-ca".into(), None);
-    observed.children.deployment = Some(live(3, "resource-version", &[]));
+    let mut live = controlled_by::<Deployment>("7d1f");
+    let template = json!({"metadata": {"annotations": {"threatrelay.dev/ca-hash": "digest-of-before"}}});
+    live.spec = serde_json::from_value(json!({"selector": {}, "template": template})).unwrap();
+    observed.children.deployment = Some(live);
     let ca = validated(&full(), &observed, &policy()).unwrap().ca;
     assert_eq!(ca, Certificates::Missing(Some("digest-of-before".to_owned())));
-}
-
-/// Our Deployment with this number of pods, held by these managers.
-fn live(replicas: i32, version: &str, managers: &[(&str, &str, &str)]) -> Deployment {
-    let mut live = controlled_by::<Deployment>("7d1f");
-    let managed: Vec<_> = managers
-        .iter()
-        .map(|(manager, operation, subresource)| {
-            json!({
-                "manager": manager, "operation": operation, "fieldsV1": {"f:spec": {"f:replicas": {}}},
-                "subresource": if subresource.is_empty() { Value::Null } else { json!(subresource) },
-            })
-        })
-        .collect();
-    live.metadata.managed_fields = serde_json::from_value(json!(managed)).unwrap();
-    live.metadata.resource_version = Some(version.to_owned());
-    live.spec = serde_json::from_value(json!({
-        "replicas": replicas, "selector": {},
-        "template": {"metadata": {"annotations": {"threatrelay.dev/ca-hash": "digest-of-before"}}},
-    }))
-    .unwrap();
-    live
-}
-
-#[test]
-fn the_number_of_pods_never_falls_between_fixed_and_autoscaled() {
-    let ours = ("threatrelay-operator", "Apply", "");
-    let autoscaler = ("kube-controller-manager", "Update", "scale");
-    let kept = |count| Replicas::Kept { count, version: "7".to_owned() };
-    let fixed = json!({"autoscaling": null, "replicas": 4});
-    for (name, spec, live, expected) in vec![
-        ("fixed", changed(&fixed), None, Replicas::Fixed(4)),
-        (
-            "fixed again, while the autoscaler's number is live",
-            changed(&fixed),
-            Some(live(5, "7", &[autoscaler])),
-            Replicas::Fixed(4),
-        ),
-        ("none said", changed(&json!({"autoscaling": null})), None, Replicas::Fixed(2)),
-        ("autoscaled from the start", full(), None, Replicas::Fixed(2)),
-        ("just switched: we alone hold it", full(), Some(live(4, "7", &[ours])), kept(4)),
-        ("the autoscaler holds it too", full(), Some(live(4, "7", &[ours, autoscaler])), Replicas::Released),
-        ("the autoscaler alone holds it", full(), Some(live(5, "7", &[autoscaler])), Replicas::Released),
-        ("nobody holds it", full(), Some(live(5, "7", &[])), Replicas::Released),
-        ("no autoscaler wakes a Deployment without pods", full(), Some(live(0, "7", &[ours])), Replicas::Fixed(2)),
-    ] {
-        let mut observed = observed();
-        observed.children.deployment = live;
-        assert_eq!(validated(&spec, &observed, &policy()).unwrap().replicas, expected, "{name}");
-    }
 }
 
 #[test]

@@ -6,10 +6,11 @@
 #[expect(dead_code, reason = "the attacks on authentication use the rest of it")]
 mod stage;
 
+use std::collections::HashSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{Command, ExitCode};
-use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, Mutex};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -229,30 +230,31 @@ async fn segment() {
     assert_eq!(calls, ["/api/v1/indicators/url/http:%2F%2Fevil.example%2F..%2Fx%3Fy%23z/general"]);
 }
 
-/// One call in four fails: retries are a fifth of the calls and ten a second beside, not two for each that failed.
+/// The first call for each of many URLs fails: retries are a fifth of the answers and ten a second beside, not one for
+/// each that failed. Nine fail at once and then one does not, because ten in a row would open the circuit.
 async fn retries() {
+    const ROUNDS: usize = 20;
     let fake = FakeOtx::with(dataset(Vec::new())).await.expect("a fake OTX");
-    fake.add(Rule::on(Route::General, Fault::status(503)).containing("bad"));
-    let relay = TestRelay::before(&fake).await;
-    let begun = Instant::now();
-    let ask = async |worker: usize| {
-        let mut asked = 0_usize;
-        while begun.elapsed() < Duration::from_secs(2) {
-            let name = if asked % 4 == 3 { "bad" } else { "good" };
-            let url = format!("http://{name}.example/{worker}/{asked}");
-            let _ = relay.post("/observe/observables", payload(&[("url", &url)])).await;
-            asked += 1;
+    let tried = Mutex::new(HashSet::new());
+    let first_fails = Fault::Change(Arc::new(move |request, answer| {
+        if tried.lock().is_ok_and(|mut tried| tried.insert(request.target.clone())) {
+            answer.status = 503;
         }
-        asked
-    };
-    let asked: usize = futures_util::future::join_all((0..32).map(ask)).await.into_iter().sum();
-    let (calls, seconds) = (fake.total(), begun.elapsed().as_secs_f64());
-    println!("{calls} calls for {asked} look-ups in {seconds:.1} s");
-    #[expect(clippy::cast_precision_loss, reason = "a few thousand")]
-    let (asked, calls) = (asked as f64, calls as f64);
-    // Calls may be fewer: what fails opens the circuit.
-    assert!(asked > 300.0, "{asked} look-ups are too few");
-    assert!(calls <= 1.2 * asked + 10.0 * (seconds + 1.0), "{calls} calls for {asked} look-ups in {seconds:.1} s");
+    }));
+    fake.add(Rule::on(Route::General, first_fails).containing("bad"));
+    let begun = Instant::now();
+    let relay = TestRelay::before(&fake).await;
+    for round in 0..ROUNDS {
+        let bad: Vec<_> = (0..9).map(|index| format!("http://bad.example/{round}/{index}")).collect();
+        relay.observe(&bad.iter().map(|url| ("url", url.as_str())).collect::<Vec<_>>()).await;
+        relay.observe(&[("url", &format!("http://good.example/{round}"))]).await;
+    }
+    let (retries, seconds) = (fake.total() - ROUNDS * 10, begun.elapsed().as_secs_f64());
+    println!("{retries} retries for {} failures in {seconds:.1} s", ROUNDS * 9);
+    #[expect(clippy::cast_precision_loss, reason = "a few hundred")]
+    let (retries, answered) = (retries as f64, (ROUNDS + retries) as f64);
+    assert!(retries >= 9.0, "{retries} retries, yet the first failures find the budget full");
+    assert!(retries <= 10.0 + 0.2 * answered + 10.0 * seconds, "{retries} retries in {seconds:.1} s");
 }
 
 async fn secret() {

@@ -49,7 +49,8 @@
 {{- define "operator.tokenVolume" -}}
 - name: token
   projected:
-    defaultMode: 0440
+    # 0440, in the form that all readers of YAML read alike.
+    defaultMode: 288
     sources:
       - serviceAccountToken: {path: token, expirationSeconds: 3600}
       - configMap:

@@ -9,10 +9,13 @@ of metadata when watched, and of one object by name when a relay is reconciled. 
 - apiGroups: [threatrelay.dev]
   resources: [threatrelays/status]
   verbs: [patch]
-# What a relay consists of: made, kept as described, removed when switched off.
+# What every relay consists of: made and kept as described. The garbage collector removes it.
 - apiGroups: [""]
   resources: [configmaps, serviceaccounts, services]
-  verbs: [get, list, watch, create, patch, delete]
+  verbs: [get, list, watch, create, patch]
+- apiGroups: [apps]
+  resources: [deployments]
+  verbs: [get, list, watch, create, patch]
 {{- if .Values.credentials.managed }}
 # Keys are read from the Secrets that a ThreatRelay refers to and written to the relay's own Secret. Not granted with
 # `credentials.managed: false`.
@@ -20,9 +23,7 @@ of metadata when watched, and of one object by name when a relay is reconciled. 
   resources: [secrets]
   verbs: [get, list, watch, create, patch, delete]
 {{- end }}
-- apiGroups: [apps]
-  resources: [deployments]
-  verbs: [get, list, watch, create, patch, delete]
+# What can be switched off, and is removed then.
 - apiGroups: [autoscaling]
   resources: [horizontalpodautoscalers]
   verbs: [get, list, watch, create, patch, delete]

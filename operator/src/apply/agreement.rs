@@ -4,9 +4,10 @@
 //! those fields are wanted now and each has the wanted value: what others set beside them does not matter, and a field
 //! that is no longer wanted is seen, because it still stands in the list. Pure; unreadable `managedFields` never agree.
 
-use std::borrow::Cow;
-
 use serde_json::{Map, Value};
+
+use super::amounts::canonical;
+use super::managed::applied_fields;
 
 /// Whether applying `desired` as `manager` would change nothing in `live`.
 #[must_use]
@@ -14,29 +15,6 @@ pub fn agrees(desired: &Value, live: &Value, manager: &str) -> bool {
     let Some(owned) = applied_fields(live, manager) else { return false };
     let (Some(desired), Some(live)) = (desired.as_object(), live.as_object()) else { return false };
     object(&owned, &body(desired), live, false)
-}
-
-/// The fields of the last apply by `manager`, as `FieldsV1`.
-fn applied_fields(live: &Value, manager: &str) -> Option<Map<String, Value>> {
-    let entries = live.pointer("/metadata/managedFields")?.as_array()?;
-    let ours = entries.iter().find(|entry| {
-        entry["manager"] == manager && entry["operation"] == "Apply" && entry.get("subresource").is_none()
-    })?;
-    ours["fieldsV1"].as_object().cloned()
-}
-
-/// The managers other than `manager` that hold the field at `path` of names.
-#[must_use]
-pub fn others_hold(live: &Value, manager: &str, path: &[&str]) -> bool {
-    let entries = live.pointer("/metadata/managedFields").and_then(Value::as_array);
-    entries.into_iter().flatten().any(|entry| {
-        let mut node = Some(&entry["fieldsV1"]);
-        for name in path {
-            node = node.and_then(|node| node.get(format!("f:{name}")));
-        }
-        let is_ours = entry["manager"] == manager && entry["operation"] == "Apply";
-        node.is_some() && !is_ours
-    })
 }
 
 /// An object without what names it: `managedFields` never list that.
@@ -153,40 +131,6 @@ fn is_empty(value: &Value) -> bool {
 /// Fields below which amounts stand: the server writes `1000m` as `1`.
 fn holds_quantities(name: &str) -> bool {
     matches!(name, "limits" | "requests" | "averageValue" | "sizeLimit")
-}
-
-/// An amount in thousandths, or the value itself where it is none.
-fn canonical(value: &Value) -> Cow<'_, Value> {
-    thousandths(value).map_or(Cow::Borrowed(value), |number| Cow::Owned(number.to_string().into()))
-}
-
-fn thousandths(value: &Value) -> Option<i128> {
-    let text = match value {
-        Value::String(text) => text.clone(),
-        Value::Number(number) => number.to_string(),
-        _ => return None,
-    };
-    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-    let (number, suffix) = text.split_at(end);
-    let scale: i128 = match suffix {
-        "m" => 1,
-        "" => 1000,
-        "k" => 1_000_000,
-        "M" => 1_000_000_000,
-        "G" => 1_000_000_000_000,
-        "T" => 1_000_000_000_000_000,
-        "Ki" => 1000 << 10,
-        "Mi" => 1000 << 20,
-        "Gi" => 1000 << 30,
-        "Ti" => 1000 << 40,
-        _ => return None,
-    };
-    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    let digits = u32::try_from(fraction.len()).ok().filter(|digits| *digits <= 9)?;
-    let all: i128 = format!("{whole}{fraction}").parse().ok()?;
-    let scaled = all.checked_mul(scale)?;
-    let divisor = 10_i128.pow(digits);
-    (scaled % divisor == 0).then_some(scaled / divisor)
 }
 
 #[cfg(test)]
@@ -352,26 +296,5 @@ mod tests {
         let mut live = live(&json!({"f:a": {}}), &json!({"a": 1}));
         live["metadata"]["managedFields"] = json!([]);
         assert!(!agrees(&desired(&json!({"a": 1})), &live, MANAGER));
-    }
-
-    #[test]
-    fn amounts_are_equal_in_every_spelling() {
-        for (one, other) in [("1", "1000m"), ("0.5", "500m"), ("1Gi", "1024Mi"), ("1.5Gi", "1536Mi"), ("2k", "2000")]
-        {
-            assert_eq!(thousandths(&one.into()), thousandths(&other.into()), "{one} {other}");
-            assert!(thousandths(&one.into()).is_some(), "{one}");
-        }
-        for (one, other) in [("1", "1m"), ("1M", "1Mi"), ("1Gi", "1G")] {
-            assert_ne!(thousandths(&one.into()), thousandths(&other.into()), "{one} {other}");
-        }
-        assert_eq!(thousandths(&"soon".into()), None);
-    }
-
-    #[test]
-    fn a_field_that_others_hold_is_seen() {
-        let live = live(&json!({"f:a": {}}), &json!({"a": 1, "theirs": 1}));
-        assert!(others_hold(&live, MANAGER, &["spec", "theirs"]));
-        assert!(!others_hold(&live, MANAGER, &["spec", "a"]));
-        assert!(!others_hold(&live, MANAGER, &["spec", "absent"]));
     }
 }

@@ -2,8 +2,12 @@
 //! What hinders one child does not hinder the others, except that pods are not started on what is not ours.
 
 pub mod agreement;
+mod amounts;
+mod managed;
+mod replicas;
 pub mod write;
 
+use futures_util::TryFutureExt;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service, ServiceAccount};
@@ -12,8 +16,10 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::ApiResource;
 use serde::Serialize;
 use serde_json::Value;
+use tracing::field::Empty;
+use tracing::{Instrument, Span};
 
-use self::write::{ChildError, Children, keep_replicas};
+use self::write::{ChildError, Children};
 use crate::build::Objects;
 use crate::kinds;
 use crate::observed::Children as Live;
@@ -110,13 +116,12 @@ impl Step<'_> {
     ) -> Result<Option<Value>, ChildError> {
         let adjust = |wanted: &mut Value, live: Option<&Value>| {
             if let Some(least) = least {
-                keep_replicas(wanted, live, least);
+                replicas::keep(wanted, live, least);
             }
         };
         self.child(&kinds::of::<Deployment>(), Some(object), live, adjust).await
     }
 
-    #[tracing::instrument(name = "apply", skip_all, fields(kind = kind.kind))]
     async fn child<K: Serialize>(
         &mut self,
         kind: &ApiResource,
@@ -125,11 +130,16 @@ impl Step<'_> {
         adjust: impl Fn(&mut Value, Option<&Value>),
     ) -> Result<Option<Value>, ChildError> {
         let live = live.and_then(|live| serde_json::to_value(live).ok());
-        let made = match object {
-            None => self.children.remove(kind, live).await.map(|_| None),
-            Some(object) => {
+        let made = match (object, live) {
+            (None, None) => return Ok(None),
+            (None, Some(live)) => {
+                let span = tracing::info_span!("prune", kind = kind.kind, otel.status_code = Empty);
+                told(self.children.remove(kind, live).map_ok(|_| None), span).await
+            }
+            (Some(object), live) => {
+                let span = tracing::info_span!("apply", kind = kind.kind, otel.status_code = Empty);
                 let desired = serde_json::to_value(object).unwrap_or_default();
-                self.children.ensure(kind, &desired, live, adjust).await.map(Some)
+                told(self.children.ensure(kind, &desired, live, adjust).map_ok(Some), span).await
             }
         };
         match made {
@@ -144,4 +154,13 @@ impl Step<'_> {
             }
         }
     }
+}
+
+/// Runs a step under its span, which tells whether it failed.
+async fn told<T>(step: impl Future<Output = Result<T, ChildError>>, span: Span) -> Result<T, ChildError> {
+    let done = step.instrument(span.clone()).await;
+    if done.is_err() {
+        span.record("otel.status_code", "ERROR");
+    }
+    done
 }

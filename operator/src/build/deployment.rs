@@ -15,9 +15,9 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use super::annotations::{CA_HASH, SETTINGS_HASH, digest};
 use super::config_map::SETTINGS_KEY;
 use super::labels::{labels, metadata, pairs, pods_of};
-use super::{MOUNT, volumes};
+use super::{MOUNT, replicas, volumes};
 use crate::api::v1alpha1;
-use crate::validate::{Certificates, Replicas, Validated};
+use crate::validate::{Certificates, Validated};
 
 /// Port of the relay's endpoints, named `http`.
 pub const HTTP_PORT: i32 = 9090;
@@ -28,19 +28,11 @@ const GRACE_SECONDS: i64 = 40;
 
 pub(super) fn build(validated: &Validated, settings: &ConfigMap) -> Deployment {
     let owner = &validated.owner;
-    let mut metadata = metadata(owner, owner.name.clone());
-    let replicas = match &validated.replicas {
-        Replicas::Fixed(count) => Some(*count),
-        Replicas::Kept { count, version } => {
-            metadata.resource_version = Some(version.clone());
-            Some(*count)
-        }
-        Replicas::Released => None,
-    };
     Deployment {
-        metadata,
+        metadata: metadata(owner, owner.name.clone()),
         spec: Some(DeploymentSpec {
-            replicas,
+            // An autoscaler's are decided when the Deployment is written.
+            replicas: validated.spec.autoscaling.is_none().then(|| replicas(&validated.spec)),
             revision_history_limit: Some(5),
             selector: pods_of(&owner.name),
             strategy: Some(DeploymentStrategy {

@@ -17,7 +17,7 @@ pub fn labels(name: &str) -> BTreeMap<String, String> {
     labels.extend(pairs(&[
         ("app.kubernetes.io/component", "relay"),
         ("app.kubernetes.io/part-of", APP),
-        ("app.kubernetes.io/managed-by", super::FIELD_MANAGER),
+        ("app.kubernetes.io/managed-by", crate::client::MANAGER),
     ]));
     labels
 }

@@ -33,9 +33,6 @@ pub use labels::{labels, selector};
 pub use pod_disruption_budget::is_wanted as has_pod_disruption_budget;
 pub use settings::MOUNT;
 
-/// The name under which the operator applies.
-pub const FIELD_MANAGER: &str = "threatrelay-operator";
-
 /// The objects of one resource. What is `None` is not wanted.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(missing_docs, reason = "each field is named after its kind")]
@@ -70,6 +67,11 @@ pub fn build(validated: &Validated) -> Objects {
         service_monitor: service_monitor::build(validated),
         config_map,
     }
+}
+
+/// The number of pods, where it is fixed.
+fn replicas(spec: &ThreatRelaySpec) -> i32 {
+    spec.replicas.unwrap_or(2)
 }
 
 /// Where the relay is reached from outside.

@@ -5,15 +5,16 @@ use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec}
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::labels::{metadata, pods_of};
+use super::replicas;
 use crate::api::ThreatRelaySpec;
-use crate::validate::{DEFAULT_REPLICAS, Validated};
+use crate::validate::Validated;
 
 /// Whether there is to be one.
 #[must_use]
 pub fn is_wanted(spec: &ThreatRelaySpec) -> bool {
     let fewest = match &spec.autoscaling {
         Some(autoscaling) => autoscaling.min_replicas,
-        None => spec.replicas.unwrap_or(DEFAULT_REPLICAS),
+        None => replicas(spec),
     };
     spec.pod_disruption_budget.enabled && fewest > 1
 }

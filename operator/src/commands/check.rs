@@ -4,13 +4,16 @@
 use std::fmt::Write;
 
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
-use kube::api::{Api, ApiResource, PostParams};
-use kube::{Client, Resource};
+use kube::Client;
+use kube::api::{Api, PostParams};
 
 use crate::api::ThreatRelay;
 use crate::client::{CallError, call, connect};
 use crate::discovery::offers;
 use crate::kinds;
+use crate::metrics::Requests;
+use crate::rights::{self, Rule};
+use crate::settings::Reach;
 
 /// The oldest minor version of Kubernetes 1 that is supported.
 const OLDEST_MINOR: u32 = 29;
@@ -56,8 +59,8 @@ pub(super) fn table(checks: &[Check]) -> String {
 }
 
 /// Looks at the cluster of the kubeconfig, or of the pod it runs in.
-pub(super) async fn run(pre: bool, namespaces: &[String], read_secrets: bool) -> Vec<Check> {
-    let client = match connect().await {
+pub(super) async fn run(pre: bool, reach: &Reach) -> Vec<Check> {
+    let client = match connect(&Requests::default()).await {
         Ok(client) => client,
         Err(error) => return vec![line(Grade::Fail, "cluster", format!("{error}; set KUBECONFIG"))],
     };
@@ -77,10 +80,17 @@ pub(super) async fn run(pre: bool, namespaces: &[String], read_secrets: bool) ->
             Err(error) => line(Grade::Fail, what, error.to_string()),
         });
     }
-    let places =
-        if namespaces.is_empty() { vec![None] } else { namespaces.iter().map(|name| Some(&**name)).collect() };
-    for namespace in places {
-        checks.push(rights(&client, namespace, read_secrets).await);
+    let rules = rights::on_relays(reach.read_secrets);
+    for namespace in reach.places() {
+        let what = namespace
+            .as_ref()
+            .map_or_else(|| "rights, all namespaces".to_owned(), |name| format!("rights in {name}"));
+        checks.push(verdict(what, rights(&client, namespace.as_deref(), &rules).await));
+    }
+    if reach.leader_election {
+        let namespace = reach.lease_namespace(&client);
+        let what = format!("rights on the lease in {namespace}");
+        checks.push(verdict(what, rights(&client, Some(namespace), &rights::on_lease(&reach.lease_name)).await));
     }
     checks
 }
@@ -109,54 +119,38 @@ async fn crd(client: &Client, pre: bool) -> Check {
     }
 }
 
-/// Whether all that the operator does is allowed in a namespace.
-async fn rights(client: &Client, namespace: Option<&str>, read_secrets: bool) -> Check {
-    let what = namespace.map_or_else(|| "rights, all namespaces".to_owned(), |name| format!("rights in {name}"));
+/// Whether all of these is allowed in a namespace, or in all.
+async fn rights(client: &Client, namespace: Option<&str>, rules: &[Rule]) -> Result<Vec<String>, CallError> {
     let mut missing = Vec::new();
-    for (kind, subresource, verbs) in needed(read_secrets) {
-        for verb in verbs {
-            match is_allowed(client, namespace, &kind, subresource, verb).await {
-                Ok(true) => {}
-                Ok(false) => missing.push(format!(
-                    "{verb} {}{}",
-                    kind.plural,
-                    subresource.map_or_else(String::new, |s| format!("/{s}"))
-                )),
-                Err(error) => return line(Grade::Fail, what, error.to_string()),
+    for rule in rules {
+        for verb in rule.verbs {
+            if !is_allowed(client, namespace, rule, verb).await? {
+                let subresource = rule.subresource.map_or_else(String::new, |name| format!("/{name}"));
+                missing.push(format!("{verb} {}{subresource}", rule.kind.plural));
             }
         }
     }
-    if missing.is_empty() {
-        return line(Grade::Ok, what, "all that the operator needs");
-    }
-    let found = format!(
-        "this identity may not: {}; bind it to the operator's role (the chart makes one)",
-        missing.join(", ")
-    );
-    line(Grade::Fail, what, found)
+    Ok(missing)
 }
 
-type Needed = (ApiResource, Option<&'static str>, Vec<&'static str>);
-
-fn needed(read_secrets: bool) -> Vec<Needed> {
-    const CHILD: [&str; 6] = ["get", "list", "watch", "create", "patch", "delete"];
-    let mut all: Vec<Needed> = vec![
-        (kinds::of::<ThreatRelay>(), None, vec!["get", "list", "watch"]),
-        (kinds::of::<ThreatRelay>(), Some("status"), vec!["patch"]),
-        (kinds::of::<k8s_openapi::api::core::v1::Pod>(), None, vec!["list", "watch"]),
-        (kinds::of::<k8s_openapi::api::events::v1::Event>(), None, vec!["create", "patch"]),
-    ];
-    let is_secret = |kind: &ApiResource| kind.kind == k8s_openapi::api::core::v1::Secret::kind(&());
-    let kinds = kinds::always().into_iter().filter(|kind| read_secrets || !is_secret(kind));
-    all.extend(kinds.map(|kind| (kind, None, CHILD.to_vec())));
-    all
+fn verdict(what: String, missing: Result<Vec<String>, CallError>) -> Check {
+    match missing {
+        Ok(missing) if missing.is_empty() => line(Grade::Ok, what, "all that the operator needs"),
+        Ok(missing) => {
+            let found = format!(
+                "this identity may not: {}; bind it to the operator's role (the chart makes one)",
+                missing.join(", ")
+            );
+            line(Grade::Fail, what, found)
+        }
+        Err(error) => line(Grade::Fail, what, error.to_string()),
+    }
 }
 
 async fn is_allowed(
     client: &Client,
     namespace: Option<&str>,
-    kind: &ApiResource,
-    subresource: Option<&str>,
+    Rule { kind, subresource, name, .. }: &Rule,
     verb: &str,
 ) -> Result<bool, CallError> {
     let attributes = ResourceAttributes {
@@ -165,6 +159,7 @@ async fn is_allowed(
         group: Some(kind.group.clone()),
         resource: Some(kind.plural.clone()),
         subresource: subresource.map(str::to_owned),
+        name: name.clone(),
         ..ResourceAttributes::default()
     };
     let review = SelfSubjectAccessReview {
@@ -188,11 +183,5 @@ mod tests {
         assert!(is_fit(&checks));
         checks.push(line(Grade::Fail, "rights", "none"));
         assert!(!is_fit(&checks));
-    }
-
-    #[test]
-    fn without_reading_secrets_no_right_on_them_is_asked_for() {
-        let asks = |read| needed(read).iter().any(|(kind, ..)| kind.plural == "secrets");
-        assert!(asks(true) && !asks(false));
     }
 }

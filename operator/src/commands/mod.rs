@@ -13,7 +13,7 @@ use clap::{Parser, Subcommand};
 use kube::CustomResourceExt;
 
 use crate::api::ThreatRelay;
-use crate::settings::Settings;
+use crate::settings::{Reach, Settings};
 use crate::{runtime, telemetry};
 
 /// Turns a `ThreatRelay` into a running, reachable, observed relay.
@@ -28,7 +28,8 @@ const AFTER_HELP: &str = "\
 Examples:
   threatrelay-operator check --pre                see whether a cluster is fit, before anything is installed
   threatrelay-operator crd | kubectl apply -f -   install the CRD
-  threatrelay-operator run --namespaces soc       run for one namespace, from a kubeconfig
+  threatrelay-operator run --namespaces soc --relay-image registry.example/threatrelay:1.0.0
+                                                  run for one namespace, from a kubeconfig
 
 Exit codes:
   0  done      1  failed, or the lease was lost      2  wrong usage";
@@ -44,12 +45,9 @@ enum Command {
         /// Before the installation: a missing CRD is no failure
         #[arg(long)]
         pre: bool,
-        /// Namespaces that the operator is to work in, comma-separated. Without any: all of the cluster
-        #[arg(long, env = "THREATRELAY_OPERATOR_NAMESPACES", value_delimiter = ',')]
-        namespaces: Vec<String>,
-        /// The operator is to read Secrets
-        #[arg(long, env = "THREATRELAY_OPERATOR_READ_SECRETS", default_value_t = true, action = clap::ArgAction::Set)]
-        read_secrets: bool,
+        /// Where it is to work
+        #[command(flatten)]
+        reach: Reach,
     },
     /// Collect what somebody needs to know to help: resources, children, pods, events. No data of Secrets
     Report {
@@ -71,11 +69,19 @@ pub fn run() -> ExitCode {
     };
     match Cli::parse().command {
         Command::Run(settings) => {
-            if let Err(error) = telemetry::install(&settings.log, settings.log_format) {
-                return failed(&error);
-            }
+            let endpoint = settings.otlp_endpoint.as_deref();
+            let traces = match telemetry::install(&settings.log, settings.log_format, endpoint) {
+                Ok(traces) => traces,
+                Err(error) => return failed(&error),
+            };
             match runtime.block_on(runtime::run(*settings)) {
-                Ok(code) => code,
+                Ok(code) => {
+                    // Who lost the lease ends at once.
+                    if code == ExitCode::SUCCESS {
+                        traces.end();
+                    }
+                    code
+                }
                 Err(error) => failed(&error),
             }
         }
@@ -83,8 +89,8 @@ pub fn run() -> ExitCode {
             Ok(text) => print(&text),
             Err(error) => failed(&error),
         },
-        Command::Check { pre, namespaces, read_secrets } => {
-            let checks = runtime.block_on(check::run(pre, &namespaces, read_secrets));
+        Command::Check { pre, reach } => {
+            let checks = runtime.block_on(check::run(pre, &reach));
             let code = print(&check::table(&checks));
             if check::is_fit(&checks) { code } else { ExitCode::FAILURE }
         }

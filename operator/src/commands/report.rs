@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::api::ThreatRelay;
 use crate::client::{CallError, MANAGER, call, connect};
 use crate::kinds;
+use crate::metrics::Requests;
 
 /// There is nothing to report.
 #[derive(Debug, thiserror::Error)]
@@ -25,7 +26,7 @@ pub(super) enum ReportError {
 /// # Errors
 /// [`ReportError`] when there is no API server.
 pub(super) async fn collect(namespace: Option<&str>) -> Result<Value, ReportError> {
-    let client = connect().await.map_err(|error| ReportError::Client(Box::new(error)))?;
+    let client = connect(&Requests::default()).await.map_err(|error| ReportError::Client(Box::new(error)))?;
     let server = call("ask for the version of the server", client.apiserver_version()).await?;
     let ours = format!("app.kubernetes.io/managed-by={MANAGER}");
     let mut report = json!({

@@ -4,6 +4,7 @@
 pub mod backoff;
 pub mod context;
 mod facts;
+mod publish;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -11,26 +12,25 @@ use std::time::{Duration, Instant};
 
 use futures_util::{FutureExt, StreamExt};
 use k8s_openapi::jiff::Timestamp;
-use kube::api::{Api, Patch, PatchParams};
+use kube::api::Api;
 use kube::runtime::Controller;
 use kube::runtime::controller::{self, Action};
 use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt};
-use serde_json::json;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+use tracing::field::Empty;
 
-use self::backoff::spread;
 use self::context::Context;
 use self::facts::Gathered;
-use crate::api::v1alpha1::{ThreatRelay, ThreatRelayStatus};
 use crate::apply::apply;
 use crate::apply::write::{ChildError, Children};
-use crate::client::{CallError, MANAGER, call};
-use crate::metrics::Outcome;
-use crate::status::{self, compute, differs};
-use crate::triggers::{Guarded, Scope};
+use crate::client::{CallError, call};
+use crate::metrics::{Outcome, Queue};
+use crate::status::compute;
+use crate::triggers::{Guarded, Scope, Triggers};
 use crate::validate::Owner;
-use crate::{build, events, observe, validate};
+use crate::{build, observe, validate};
 
 /// Reconciles at once.
 pub const CONCURRENCY: usize = 8;
@@ -69,38 +69,90 @@ enum Error {
     Panic(String),
 }
 
-/// Reconciles the resources of a scope until stopped; ends when none is under way any more.
-pub async fn run(scope: Scope, context: Arc<Context>, stop: CancellationToken) {
-    let forgetting = Arc::clone(&context);
-    let gone = move |meta: &kube::api::ObjectMeta| forgetting.forget(meta.uid.as_deref().unwrap_or_default());
-    let triggers = scope.watch(gone, &stop);
-    let looked = context.probes.changes().map(|(namespace, name)| ObjectRef::new(&name).within(&namespace));
-    let config =
-        controller::Config::default().concurrency(u16::try_from(CONCURRENCY).unwrap_or(u16::MAX)).debounce(DEBOUNCE);
-    Controller::for_stream(triggers.resources, triggers.store)
-        .with_config(config)
-        .reconcile_on(triggers.others)
-        .reconcile_on(looked)
-        .reconcile_all_on(triggers.all)
-        .graceful_shutdown_on(stop.cancelled_owned())
-        .run(reconcile, |_, _, _| Action::requeue(RESYNC_NOT_READY), context)
-        .for_each(async |result| {
-            // Reconciles log for themselves; what is left is about the queue: an object that is gone meanwhile.
-            if let Err(error) = result {
-                tracing::debug!(%error, "not reconciled");
+/// A scope that is watched.
+pub struct Watching {
+    triggers: Triggers,
+    context: Arc<Context>,
+    stop: CancellationToken,
+}
+
+impl Watching {
+    /// Begins to watch.
+    #[must_use]
+    pub fn begin(scope: &Scope, context: Arc<Context>, stop: CancellationToken) -> Self {
+        let forgetting = Arc::clone(&context);
+        let gone = move |meta: &kube::api::ObjectMeta| forgetting.forget(meta.uid.as_deref().unwrap_or_default());
+        Self { triggers: scope.watch(gone, &stop), context, stop }
+    }
+
+    /// Sees what changes and does nothing about it, until stopped.
+    pub async fn stand_by(&mut self) {
+        let Triggers { resources, others, .. } = &mut self.triggers;
+        tokio::select! {
+            () = resources.for_each(async |_| {}) => {}
+            () = others.for_each(async |_| {}) => {}
+        }
+    }
+
+    /// Reconciles everything that there is and then what changes, until stopped; ends when no reconcile is under way
+    /// any more.
+    pub async fn work(self) {
+        let Self { triggers, context, stop } = self;
+        let Triggers { resources, store, others, all, watches: _watches } = triggers;
+        let looked = context.probes.changes().map(|(namespace, name)| ObjectRef::new(&name).within(&namespace));
+        let queue = &context.metrics.queue;
+        let add = |queue: Queue| {
+            move |resource: &ObjectRef<Guarded>| {
+                queue.add(resource.namespace.as_deref().unwrap_or_default(), &resource.name);
             }
-        })
-        .await;
+        };
+        let added = add(queue.clone());
+        let resources = resources.inspect(move |resource| {
+            if let Ok(resource) = resource {
+                added(&ObjectRef::from_obj(resource));
+            }
+        });
+        let (added, known) = (add(queue.clone()), store.clone());
+        let all = all.inspect(move |()| known.state().iter().for_each(|one| added(&ObjectRef::from_obj(&**one))));
+        let config = controller::Config::default()
+            .concurrency(u16::try_from(CONCURRENCY).unwrap_or(u16::MAX))
+            .debounce(DEBOUNCE);
+        Controller::for_stream(resources, store)
+            .with_config(config)
+            .reconcile_on(others.inspect(add(queue.clone())))
+            .reconcile_on(looked.inspect(add(queue.clone())))
+            .reconcile_all_on(all)
+            .graceful_shutdown_on(stop.cancelled_owned())
+            .run(reconcile, |_, _, _| Action::requeue(RESYNC_NOT_READY), Arc::clone(&context))
+            .for_each(async |result| {
+                // Reconciles log for themselves; what is left is about the queue: an object that is gone meanwhile.
+                if let Err(error) = result {
+                    tracing::debug!(%error, "not reconciled");
+                    if let controller::Error::ObjectNotFound(gone) = error {
+                        queue.forget(gone.namespace.as_deref().unwrap_or_default(), &gone.name);
+                    }
+                }
+            })
+            .await;
+    }
 }
 
 async fn reconcile(resource: Arc<Guarded>, context: Arc<Context>) -> Result<Action, std::convert::Infallible> {
     let (namespace, name) = (resource.namespace().unwrap_or_default(), resource.name_any());
     let meta = resource.meta();
     let (uid, generation) = (meta.uid.clone().unwrap_or_default(), meta.generation.unwrap_or_default());
-    let _working = context.metrics.working();
+    let _under_way = (context.metrics.working(), context.metrics.queue.begin(&namespace, &name));
     let begun = Instant::now();
+    let span = tracing::info_span!(
+        "reconcile",
+        namespace,
+        threatrelay.name = name,
+        outcome = Empty,
+        "error.type" = Empty,
+        otel.status_code = Empty
+    );
     let attempt = AssertUnwindSafe(Box::pin(attempt(&context, &namespace, &name))).catch_unwind();
-    let result = match tokio::time::timeout(RECONCILE, attempt).await {
+    let result = match tokio::time::timeout(RECONCILE, attempt).instrument(span.clone()).await {
         Ok(Ok(result)) => result,
         Ok(Err(panic)) => Err(Error::Panic(text_of(&*panic))),
         Err(_) => Err(Error::Timeout),
@@ -121,6 +173,7 @@ async fn reconcile(resource: Arc<Guarded>, context: Arc<Context>) -> Result<Acti
         }
         Err(error) => {
             let pause = context.backoff.failed(&uid, generation);
+            context.metrics.queue.retry();
             let (outcome, category) = match &error {
                 // Somebody was faster: no fault, but what was decided may be wrong.
                 Error::Call(error) if error.is_conflict() => (Outcome::RequeueAfter, "conflict"),
@@ -132,16 +185,17 @@ async fn reconcile(resource: Arc<Guarded>, context: Arc<Context>) -> Result<Acti
                 tracing::debug!(%error, namespace, name, "again");
             } else {
                 tracing::warn!(%error, category, namespace, name, again_ms = pause.as_millis(), "reconcile failed");
+                span.record("error.type", category).record("otel.status_code", "ERROR");
             }
             (outcome, Action::requeue(pause))
         }
     };
     context.metrics.reconciled(outcome, elapsed);
+    span.record("outcome", outcome.word());
     tracing::debug!(namespace, name, ?outcome, elapsed_ms = elapsed.as_millis(), "reconciled");
     Ok(action)
 }
 
-#[tracing::instrument(name = "reconcile", skip_all, fields(namespace, threatrelay.name = name))]
 async fn attempt(context: &Context, namespace: &str, name: &str) -> Result<Done, Error> {
     // Read anew: the cache may be behind, and children must be owned by the object that is there now.
     let api: Api<Guarded> = Api::namespaced(context.client.clone(), namespace);
@@ -150,22 +204,26 @@ async fn attempt(context: &Context, namespace: &str, name: &str) -> Result<Done,
         Some(found) if found.meta().deletion_timestamp.is_some() => return Ok(Done::Gone),
         Some(kube::core::DeserializeGuard(Ok(relay))) => relay,
         Some(kube::core::DeserializeGuard(Err(invalid))) => {
-            return unreadable(context, namespace, &invalid).await;
+            return publish::unreadable(context, namespace, &invalid).await;
         }
     };
     let owner =
         Owner { namespace: namespace.to_owned(), name: name.to_owned(), uid: relay.uid().unwrap_or_default() };
     let apis = *context.offered.borrow();
-    let observed = Box::pin(observe::observe(&context.client, &relay, apis, context.settings.read_secrets)).await?;
+    let observed =
+        Box::pin(observe::observe(&context.client, &relay, apis, context.settings.reach.read_secrets)).await?;
     let children = Children::new(&context.client, &context.metrics, &owner);
     let mut gathered = Gathered::new(&relay, observed.children.deployment.as_ref());
     if relay.spec.suspend {
         gathered.suspended();
     } else {
-        match validate::validate(&relay, &observed, &context.policy) {
+        let judged =
+            tracing::info_span!("validate").in_scope(|| validate::validate(&relay, &observed, &context.policy));
+        match judged {
             Err(refused) => gathered.refused(refused),
             Ok(validated) => {
-                match Box::pin(apply(&children, build::build(&validated), observed.children.clone())).await {
+                let objects = tracing::info_span!("build").in_scope(|| build::build(&validated));
+                match Box::pin(apply(&children, objects, observed.children.clone())).await {
                     Ok(applied) => gathered.applied(applied, validated),
                     Err(ChildError::NamespaceEnds) => return Ok(Done::Gone),
                     Err(ChildError::Call(error)) => gathered.failed(error),
@@ -177,70 +235,10 @@ async fn attempt(context: &Context, namespace: &str, name: &str) -> Result<Done,
     gathered.look_at_pods(context, &owner).await?;
     let before = relay.status.clone().unwrap_or_default();
     let status = compute(&gathered.facts(&before), Timestamp::now());
-    write_status(context, &relay, &before, &status).await?;
+    publish::status(context, &relay, &before, &status).await?;
     let identity = (&*owner.uid, namespace, name);
     context.shown.show(identity, &status.conditions, gathered.kinds(), &context.metrics);
     gathered.end(&status)
-}
-
-/// Writes the status where it says something new, and tells what has changed.
-#[tracing::instrument(name = "status", skip_all)]
-async fn write_status(
-    context: &Context,
-    relay: &ThreatRelay,
-    before: &ThreatRelayStatus,
-    status: &ThreatRelayStatus,
-) -> Result<(), CallError> {
-    if !differs(before, status) {
-        return Ok(());
-    }
-    patch_status(context, &relay.metadata, status).await?;
-    let reference = relay.object_ref(&());
-    for event in events::transitions(&before.conditions, &status.conditions) {
-        tracing::info!(reason = event.reason, note = event.note, "told");
-        if let Err(error) = call("tell an event", context.recorder.publish(&event, &reference)).await {
-            tracing::debug!(%error, "an event was not told");
-        }
-    }
-    Ok(())
-}
-
-/// At the resource version that was read: a status is never about an object that has changed meanwhile.
-async fn patch_status(
-    context: &Context,
-    meta: &kube::api::ObjectMeta,
-    status: &ThreatRelayStatus,
-) -> Result<(), CallError> {
-    let (namespace, name) = (meta.namespace.clone().unwrap_or_default(), meta.name.clone().unwrap_or_default());
-    let patch = json!({
-        "apiVersion": ThreatRelay::api_version(&()),
-        "kind": ThreatRelay::kind(&()),
-        "metadata": {"name": name, "uid": meta.uid, "resourceVersion": meta.resource_version},
-        "status": status,
-    });
-    let api: Api<ThreatRelay> = Api::namespaced(context.client.clone(), &namespace);
-    let params = PatchParams::apply(MANAGER).force();
-    call("write the status", api.patch_status(&name, &params, &Patch::Apply(&patch))).await?;
-    context.metrics.wrote("ThreatRelay", "status");
-    Ok(())
-}
-
-async fn unreadable(
-    context: &Context,
-    namespace: &str,
-    invalid: &kube::core::error_boundary::InvalidObject,
-) -> Result<Done, Error> {
-    let meta = &invalid.metadata;
-    let api: Api<kube::api::DynamicObject> =
-        Api::namespaced_with(context.client.clone(), namespace, &crate::kinds::of::<ThreatRelay>());
-    let found = call("get the ThreatRelay", api.get_opt(meta.name.as_deref().unwrap_or_default())).await?;
-    let before = found.map(|found| found.data["status"].clone()).unwrap_or_default();
-    let before: ThreatRelayStatus = serde_json::from_value(before).unwrap_or_default();
-    let status = status::unreadable(&before.conditions, meta.generation, &invalid.error, Timestamp::now());
-    if before.conditions != status.conditions {
-        patch_status(context, meta, &status).await?;
-    }
-    Ok(Done::Terminal(spread(RESYNC_NOT_READY)))
 }
 
 fn text_of(panic: &(dyn std::any::Any + Send)) -> String {

@@ -59,9 +59,10 @@ pub struct Triggers {
     pub store: Store<Guarded>,
     /// Resources to look at because of a change elsewhere.
     pub others: stream::BoxStream<'static, ObjectRef<Guarded>>,
-    /// All resources are to be looked at.
+    /// All resources are to be looked at: at first, and when optional APIs come or go.
     pub all: stream::BoxStream<'static, ()>,
-    _watches: JoinSet<()>,
+    /// The watches of children, until this is dropped.
+    pub watches: JoinSet<()>,
 }
 
 /// What a watched object concerns: its owner, and whoever refers to it.
@@ -102,8 +103,8 @@ impl Scope {
             resources,
             store: reader,
             others: stream::poll_fn(move |context| others.poll_recv(context)).boxed(),
-            all: changes(self.offered.clone()).boxed(),
-            _watches: self.watches(&report),
+            all: stream::once(async {}).chain(changes(self.offered.clone())).boxed(),
+            watches: self.watches(&report),
         }
     }
 
@@ -115,9 +116,11 @@ impl Scope {
             let labels =
                 if is_kind::<Secret>(&kind) || is_kind::<ConfigMap>(&kind) { None } else { Some(labels.clone()) };
             if !is_kind::<Secret>(&kind) || self.secrets {
+                self.waits(&self.place(&kind.kind));
                 watches.spawn(self.clone().children(kind, labels, report.clone()));
             }
         }
+        self.waits(&self.place(&kinds::of::<Pod>().kind));
         watches.spawn(self.clone().children(kinds::of::<Pod>(), Some(labels.clone()), report.clone()));
         for kind in kinds::optional() {
             watches.spawn(self.clone().optional_children(kind, labels.clone(), report.clone()));
@@ -144,7 +147,6 @@ impl Scope {
     /// Watches a kind of children, until nobody wants to know any more.
     async fn children(self, kind: ApiResource, labels: Option<String>, report: Report) {
         let place = self.place(&kind.kind);
-        self.waits(&place);
         let mut events = Box::pin(watch(self.dynamic::<PartialObjectMeta<DynamicObject>>(&kind), labels.as_deref()));
         let mut seen = Seen::default();
         while let Some(event) = events.next().await {

@@ -7,7 +7,6 @@ mod destinations;
 mod image;
 pub mod ownership;
 mod policy;
-mod replicas;
 
 use std::collections::BTreeMap;
 
@@ -20,7 +19,6 @@ pub use credentials::references;
 pub use destinations::Destination;
 pub use image::ChosenImage;
 pub use policy::{OperatorPods, Policy};
-pub use replicas::{DEFAULT as DEFAULT_REPLICAS, Replicas};
 
 /// Why nothing is built. What runs is left as it is.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -63,8 +61,6 @@ pub struct Validated {
     pub spec: ThreatRelaySpec,
     /// The image of the pods.
     pub image: ChosenImage,
-    /// Number of pods to apply.
-    pub replicas: Replicas,
     /// OTX keys.
     pub keys: Keys,
     /// The certificates of `upstream.caBundle`, where they were found.
@@ -155,11 +151,9 @@ pub fn validate(resource: &ThreatRelay, observed: &Observed, policy: &Policy) ->
     let destinations = destinations::check(&spec, policy)?;
     credentials::check_mounted(&owner, &spec, observed, &mut findings);
     let ca = credentials::certificates(&owner, &spec, observed, &mut findings);
-    let replicas = replicas::decide(&spec, observed.children.deployment.as_ref());
     Ok(Validated {
         owner,
         image,
-        replicas,
         keys,
         ca,
         destinations,

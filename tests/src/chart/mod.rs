@@ -3,13 +3,14 @@
 
 pub mod helm;
 pub mod ordered;
+pub mod relay;
 pub mod usage;
 pub mod values;
 
 use std::path::{Path, PathBuf};
 
 /// Every chart, by its folder below `charts`.
-pub const CHARTS: [&str; 1] = ["threatrelay-operator"];
+pub const CHARTS: [&str; 2] = ["threatrelay", "threatrelay-operator"];
 
 /// The folder of a chart.
 #[must_use]

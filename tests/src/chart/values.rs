@@ -105,7 +105,8 @@ impl Property {
                 let _infallible = writeln!(text, "{indent}# {line}");
             }
             if property.is_group() {
-                let _infallible = writeln!(text, "{indent}{name}:");
+                let is_empty = !property.all().iter().any(|(_, below)| below.default.is_some());
+                let _infallible = writeln!(text, "{indent}{name}:{}", if is_empty { " {}" } else { "" });
                 property.write(text, depth + 1)?;
             } else {
                 let member = json!({ name: property.default });

@@ -122,7 +122,9 @@ pub async fn granted(api: &Api, namespace: &str, account: &str) -> Result<BTreeS
     Ok(rights)
 }
 
-fn rights_of(role: &Value, namespace: Option<&str>) -> Vec<Right> {
+/// What the rules of a role allow, where it is bound in this namespace or in all.
+#[must_use]
+pub fn rights_of(role: &Value, namespace: Option<&str>) -> Vec<Right> {
     let mut rights = Vec::new();
     for rule in role["rules"].as_array().into_iter().flatten() {
         for resource in words(&rule["resources"]) {

@@ -39,6 +39,7 @@ pub const NODE: &[Part] = &[
 
 /// Needed by suites besides clusters: a shared cache, static binaries, and metrics that are scraped.
 pub const SUITES: &[Part] = &[
+    Part { package: "buildah", file: "buildah" },
     Part { package: "redis-server", file: "redis-server" },
     Part { package: "musl-tools", file: "musl-gcc" },
     Part { package: "prometheus", file: "prometheus" },

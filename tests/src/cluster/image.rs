@@ -66,6 +66,13 @@ impl Image {
         self
     }
 
+    /// Has another full name than `docker.io/library/NAME:local`.
+    #[must_use]
+    pub fn called(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
     /// The full name.
     #[must_use]
     pub fn name(&self) -> &str {

@@ -65,6 +65,15 @@ impl Cluster {
         }
     }
 
+    /// A kubeconfig with all rights, for programs.
+    #[must_use]
+    pub fn kubeconfig(&self) -> PathBuf {
+        match &self.provider {
+            Provider::Local(plane) => plane.kubeconfig(),
+            Provider::Kind(joined) => joined.kubeconfig(),
+        }
+    }
+
     /// Runs kubectl with all rights.
     ///
     /// # Errors

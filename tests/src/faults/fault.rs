@@ -22,7 +22,8 @@ pub enum Fault {
     Silence(bool),
     /// Something happens to a watch's stream.
     Stream(Stream),
-    /// The operator is killed, and its successor reads the state of before the step.
+    /// The operator is killed, and its successor's watches begin at the state of before the step, as before an API
+    /// server that is behind. (A GET is always about the present.)
     Stale,
 }
 

@@ -1,7 +1,6 @@
 //! The control plane that all runs share, and what watches over it: the history of every object, the stand-in for nodes,
 //! and the operator's own account with the rights of the installation, so that a right too few shows as a refusal.
 
-use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -12,9 +11,7 @@ use super::history::History;
 use super::node::Node;
 use crate::cluster::{Access, Api, ControlPlane};
 use crate::operator::install_crd;
-
-const SYSTEM: &str = "threatrelay-system";
-const ACCOUNT: &str = "threatrelay-operator";
+use crate::operator::installed::{ACCOUNT, SYSTEM, installed, list};
 
 /// A plane with everything that runs need.
 pub struct Ground {
@@ -39,12 +36,14 @@ impl Ground {
     pub async fn start() -> Self {
         let plane = ControlPlane::start().await.expect("a control plane");
         install_crd(&plane).await;
-        let installation = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/operator_node/operator.yaml"));
-        let installed = plane.kubectl(&["apply", "--server-side", "-f", &installation.display().to_string()]);
-        installed.expect("the operator's account");
         // The installation's own operator is not to run: there is no node, and each run has an operator of its own.
-        let deployment = format!("/apis/apps/v1/namespaces/{SYSTEM}/deployments/{ACCOUNT}");
-        plane.api().delete(&deployment).await.expect("no operator of the installation");
+        let mut objects = installed(&json!({}));
+        objects.retain(|object| object["kind"] != "Deployment");
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("installation.json");
+        std::fs::write(&file, list(&objects)).expect("a file");
+        let applied = plane.kubectl(&["apply", "--server-side", "-f", &file.display().to_string()]);
+        applied.expect("the operator's account");
         let path = format!("/api/v1/namespaces/{SYSTEM}/serviceaccounts/{ACCOUNT}/token");
         let request = json!({
             "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 36_000},

@@ -23,6 +23,9 @@ struct Flags {
     settings: Settings,
 }
 
+/// The client's library logs every refusal as an error, those that the operator deals with too.
+const FILTER: &str = "info,kube=warn,kube_client=off";
+
 /// The settings that these flags amount to.
 ///
 /// # Panics
@@ -103,11 +106,13 @@ fn live(access: &Access, settings: Settings, crash: &CancellationToken) -> Resul
         let kubeconfig = Kubeconfig::from_yaml(&access.kubeconfig()).map_err(|_| "no kubeconfig")?;
         let options = KubeConfigOptions::default();
         let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await;
-        let client = client::of(config.map_err(|_| "no configuration")?).map_err(|_| "no client")?;
-        let (readiness, stop) = (Readiness::default(), CancellationToken::new());
-        let work = runtime::work(client, settings, Metrics::new(8), readiness, "operator_1".to_owned(), &stop);
-        work.map_err(|_| "it does not start")?.await;
-        Err("its work was done")
+        let (metrics, readiness) = (Metrics::new(8), Readiness::default());
+        let client =
+            client::of(config.map_err(|_| "no configuration")?, &metrics.requests).map_err(|_| "no client")?;
+        let identity = format!("operator_{}", uuid::Uuid::new_v4().simple());
+        let life = runtime::live(client, settings, (metrics, readiness), identity, CancellationToken::new());
+        life.await.map_err(|_| "it does not start")?;
+        Err("it was told to stop, or lost its lease")
     };
     own.block_on(async {
         tokio::select! {
@@ -118,5 +123,5 @@ fn live(access: &Access, settings: Settings, crash: &CancellationToken) -> Resul
 }
 
 fn subscriber(log: Log) -> impl tracing::Subscriber + Send + Sync {
-    tracing_subscriber::fmt().with_env_filter("info,kube=warn").with_ansi(false).with_writer(Mutex::new(log)).finish()
+    tracing_subscriber::fmt().with_env_filter(FILTER).with_ansi(false).with_writer(Mutex::new(log)).finish()
 }

@@ -9,7 +9,7 @@ use threatrelay_operator::settings::Settings;
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::fault::Fault;
+use super::fault::{Fault, Stream};
 use super::ground::Ground;
 use super::history::Chronicle;
 use super::masks::{State, differences, state};
@@ -25,6 +25,8 @@ use crate::faultproxy::trace::Entry;
 
 /// The longest from an act to the state of the undisturbed run, when many runs share two processors.
 const PATIENCE: Duration = Duration::from_secs(100);
+/// The same where a watch's stream goes silent: the next look at the resource comes after 5 minutes or a little more.
+const PATIENCE_IN_SILENCE: Duration = Duration::from_secs(400);
 /// So long nothing may be written for a state to count as the end of a step.
 const QUIET: Duration = Duration::from_millis(1200);
 /// The same where a request is left without an answer: the operator waits 15 seconds for it.
@@ -102,7 +104,9 @@ async fn play(ground: &Ground, workload: &Workload, disturbed: Option<(&Referenc
             Some((reference, plan)) => {
                 let is_silent = strike.is_some() && matches!(plan.fault, Fault::Silence(_));
                 let quiet = if is_silent { QUIET_AFTER_SILENCE } else { QUIET };
-                stage.becomes(&reference.ends[index], quiet).await
+                let is_deaf = matches!(plan.fault, Fault::Stream(Stream::Silent(_)));
+                let patience = if is_deaf { PATIENCE_IN_SILENCE } else { PATIENCE };
+                stage.becomes(&reference.ends[index], quiet, patience).await
             }
         };
         proxy.disarm();
@@ -197,7 +201,8 @@ fn at_first_write() -> Strike {
 }
 
 fn reading(past: &str) -> Strike {
-    let matching = Match { class: Some(Class::Read), except: vec![String::new()], ..Match::default() };
+    // Lists of pods are also asked for within a reconcile, and there the API server promises the present.
+    let matching = Match { verb: Some(Verb::List), except: vec!["pods".to_owned()], ..Match::default() };
     let action = Action::Stale { resource_version: past.to_owned() };
     Strike { matching, occurrence: Occurrence::From(1), action }
 }
@@ -290,8 +295,9 @@ impl Stage<'_> {
 
     /// A reconcile began after request number `from`.
     fn has_looked(&self, from: u64) -> bool {
+        let is_absent = relays(&self.chronicle.borrow()).next().is_none();
         let is_look = |entry: &Entry| entry.call.verb == Verb::Get && entry.call.resource == "threatrelays";
-        self.proxy.trace().iter().any(|entry| entry.number > from && is_look(entry))
+        is_absent || self.proxy.trace().iter().any(|entry| entry.number > from && is_look(entry))
     }
 
     fn writes(&self) -> usize {
@@ -299,8 +305,8 @@ impl Stage<'_> {
     }
 
     /// Waits until the state is `expected` and nothing is written for `quiet`; says what differs when it is not in time.
-    async fn becomes(&self, expected: &State, quiet: Duration) -> Option<Vec<String>> {
-        let deadline = tokio::time::Instant::now() + PATIENCE;
+    async fn becomes(&self, expected: &State, quiet: Duration, patience: Duration) -> Option<Vec<String>> {
+        let deadline = tokio::time::Instant::now() + patience;
         let mut chronicle = self.chronicle.clone();
         let is_so =
             |chronicle: &Chronicle| state(chronicle.live(), self.namespace) == *expected && is_current(chronicle);

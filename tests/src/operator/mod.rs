@@ -2,6 +2,7 @@
 //! their conditions, a stand-in for the kubelet (a control plane has no node), a fault proxy where one is wanted.
 #![expect(clippy::expect_used, clippy::panic, reason = "what cannot be set up ends the test, with the step's name")]
 
+pub mod installed;
 pub(crate) mod kubelet;
 mod process;
 mod scene;
@@ -10,7 +11,7 @@ pub use kubelet::{Health, Kubelet};
 pub use process::Operator;
 pub use scene::Scene;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::cluster::ControlPlane;
 use crate::eventually::Eventually;
@@ -38,5 +39,22 @@ pub fn condition(resource: &Value, type_: &str) -> String {
     found.map_or_else(String::new, |found| {
         let said = |field: &str| found[field].as_str().unwrap_or_default();
         format!("{}/{}", said("status"), said("reason"))
+    })
+}
+
+/// The Prometheus operator's type, as far as it matters who may touch it.
+#[must_use]
+pub fn service_monitors() -> Value {
+    json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": "servicemonitors.monitoring.coreos.com"},
+        "spec": {
+            "group": "monitoring.coreos.com", "scope": "Namespaced",
+            "names": {"kind": "ServiceMonitor", "plural": "servicemonitors"},
+            "versions": [{
+                "name": "v1", "served": true, "storage": true,
+                "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}},
+            }],
+        },
     })
 }

@@ -2,7 +2,7 @@
 //! dropped; its log is a file that a failing test prints the end of.
 
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -25,12 +25,21 @@ impl Operator {
     /// # Panics
     /// When it cannot be built or started.
     pub async fn start(access: &Access, flags: &[&str]) -> Self {
+        Self::start_program(Self::program().await, access, flags)
+    }
+
+    /// The same with another program.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    #[must_use]
+    pub fn start_program(program: &Path, access: &Access, flags: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a folder for the operator");
         let kubeconfig = folder.path().join("kubeconfig");
         std::fs::write(&kubeconfig, access.kubeconfig()).expect("the operator's kubeconfig");
         let log = File::create(folder.path().join("log")).expect("the operator's log");
-        let child = Command::new(binary().await)
-            .arg("run")
+        let child = Command::new(program)
+            .args(["run", "--relay-image", "registry.example/threatrelay:1.0.0"])
             .args(["--listen", "127.0.0.1:0", "--log", "info,threatrelay_operator=debug", "--log-format", "json"])
             .args(flags)
             .env_clear()
@@ -52,7 +61,7 @@ impl Operator {
         let folder = tempfile::tempdir().expect("a folder for the operator");
         let kubeconfig = folder.path().join("kubeconfig");
         std::fs::write(&kubeconfig, access.kubeconfig()).expect("the operator's kubeconfig");
-        let mut command = Command::new(binary().await);
+        let mut command = Command::new(Self::program().await);
         command.args(arguments).env_clear().env("KUBECONFIG", &kubeconfig).stdin(Stdio::null());
         let output = command.output().await.expect("the operator's process");
         let printed = [output.stdout, output.stderr].concat();
@@ -115,14 +124,17 @@ impl Operator {
         let ended = tokio::time::timeout(limit, self.child.wait()).await;
         ended.expect("an operator that ends in time").expect("its exit status").code()
     }
-}
 
-/// The binary to test, built once in a process if need be.
-async fn binary() -> &'static PathBuf {
-    static BINARY: OnceCell<PathBuf> = OnceCell::const_new();
-    let built = async || match std::env::var_os("THREATRELAY_OPERATOR_BINARY") {
-        Some(path) => path.into(),
-        None => binaries::current("threatrelay-operator").expect("the operator's binary"),
-    };
-    BINARY.get_or_init(built).await
+    /// The program to test, built once in a process if need be.
+    ///
+    /// # Panics
+    /// When it cannot be built.
+    pub async fn program() -> &'static PathBuf {
+        static PROGRAM: OnceCell<PathBuf> = OnceCell::const_new();
+        let built = async || match std::env::var_os("THREATRELAY_OPERATOR_BINARY") {
+            Some(path) => path.into(),
+            None => binaries::current("threatrelay-operator").expect("the operator's binary"),
+        };
+        PROGRAM.get_or_init(built).await
+    }
 }

@@ -35,10 +35,26 @@ impl Scene {
     /// # Panics
     /// When it cannot be set.
     pub async fn new(plane: &ControlPlane, name: &str) -> Self {
-        let namespace = plane.namespace(name).await.expect("a namespace");
+        Self::with(plane, name, &[]).await
+    }
+
+    /// The same, with more flags for the operator.
+    ///
+    /// # Panics
+    /// When it cannot be set.
+    pub async fn with(plane: &ControlPlane, name: &str, flags: &[&str]) -> Self {
+        Self::within(plane, plane.namespace(name).await.expect("a namespace"), flags).await
+    }
+
+    /// The same, in a namespace that is there.
+    ///
+    /// # Panics
+    /// When it cannot be set.
+    pub async fn within(plane: &ControlPlane, namespace: String, flags: &[&str]) -> Self {
         let api = plane.api().clone();
         let proxy = FaultProxy::start(api.access()).await.expect("a proxy");
-        let operator = Self::operator(proxy.access(), &namespace, &["--leader-election", "false"]).await;
+        let flags = [&["--leader-election", "false"], flags].concat();
+        let operator = Self::operator(proxy.access(), &namespace, &flags).await;
         let kubelet = Kubelet::start(api.clone(), namespace.clone(), Health::Ready);
         Self { api, namespace, proxy, operator, kubelet }
     }

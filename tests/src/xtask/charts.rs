@@ -1,13 +1,13 @@
-//! `cargo xtask charts`: the parts of the charts that are made from something else. The definition of `ThreatRelay` comes
-//! from `crds/`, `values.yaml` and the README's table from the chart's schema. A test fails when a file is not what is
-//! generated.
+//! `cargo xtask charts`: the parts of the charts that are made from something else. The definition of `ThreatRelay` and
+//! the schema of the relay chart's values come from `crds/`, `values.yaml` and the README's table from the chart's schema.
+//! A test fails when a file is not what is generated.
 
 use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use crate::chart::{CHARTS, folder, values};
+use crate::chart::{CHARTS, folder, relay, values};
 
 const OPEN: &str = "<!-- values, by `cargo xtask charts` -->\n";
 const CLOSE: &str = "<!-- end of values -->";
@@ -21,16 +21,35 @@ const METADATA: &str = r#"  labels:
 
 /// Writes them.
 pub(super) fn run() -> Result<ExitCode, Box<dyn Error>> {
-    for (path, text) in files()? {
-        fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))?;
-        println!("wrote {}", path.display());
-    }
+    write(from_definition()?)?;
+    // The schemas are written now.
+    write(from_schemas()?)?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Every generated file and its text.
-fn files() -> Result<Vec<(PathBuf, String)>, Box<dyn Error>> {
-    let mut files = vec![(folder("threatrelay-operator").join("templates/crd.yaml"), definition()?)];
+fn write(files: Files) -> Result<(), Box<dyn Error>> {
+    for (path, text) in files {
+        fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))?;
+        println!("wrote {}", path.display());
+    }
+    Ok(())
+}
+
+/// A generated file and its text.
+type Files = Vec<(PathBuf, String)>;
+
+fn from_definition() -> Result<Files, Box<dyn Error>> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crds/threatrelays.threatrelay.dev.yaml");
+    let text = fs::read_to_string(source)?;
+    let schema = serde_json::to_string_pretty(&relay::schema(&serde_saphyr::from_str(&text)?)?)?;
+    Ok(vec![
+        (folder("threatrelay-operator").join("templates/crd.yaml"), definition(&text)?),
+        (folder("threatrelay").join("values.schema.json"), format!("{schema}\n")),
+    ])
+}
+
+fn from_schemas() -> Result<Files, Box<dyn Error>> {
+    let mut files = Files::new();
     for chart in CHARTS {
         let values = values::of(chart)?;
         files.push((folder(chart).join("values.yaml"), values.yaml()?));
@@ -44,9 +63,7 @@ fn files() -> Result<Vec<(PathBuf, String)>, Box<dyn Error>> {
 }
 
 /// The definition as a template.
-fn definition() -> Result<String, Box<dyn Error>> {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crds/threatrelays.threatrelay.dev.yaml");
-    let text = fs::read_to_string(source)?;
+fn definition(text: &str) -> Result<String, Box<dyn Error>> {
     let name = "  name: threatrelays.threatrelay.dev\n";
     let (_, yaml) = text.split_once('\n').ok_or("the definition has no first line")?;
     let (before, after) = yaml.split_once(name).ok_or("the definition has no name")?;
@@ -64,7 +81,7 @@ mod tests {
 
     #[test]
     fn the_generated_parts_of_charts_are_what_is_generated() {
-        for (path, text) in files().unwrap() {
+        for (path, text) in [from_definition().unwrap(), from_schemas().unwrap()].concat() {
             let found = fs::read_to_string(&path).unwrap_or_default();
             assert!(found == text, "{} is out of date: run `cargo xtask charts`", path.display());
         }

@@ -14,6 +14,7 @@ mod reproduce;
 mod sbom;
 mod suites;
 mod test;
+mod try_it;
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -44,6 +45,8 @@ enum Xtask {
     Reproduce,
     /// Write the parts of charts that are made from crds/ and the schemas of values.
     Charts,
+    /// From nothing to an installation that answers, on a cluster of this machine.
+    Try,
     /// A real Kubernetes for tests and to play with.
     #[command(subcommand)]
     Cluster(cluster::Cluster),
@@ -63,6 +66,7 @@ pub fn main() -> ExitCode {
         Xtask::Fuzz(arguments) => fuzz::run(&arguments),
         Xtask::Sbom => sbom::run(),
         Xtask::Reproduce => reproduce::run(),
+        Xtask::Try => try_it::run(),
         Xtask::Cluster(arguments) => cluster::run(arguments),
     };
     match done {

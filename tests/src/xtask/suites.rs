@@ -63,9 +63,9 @@ const WITH_DEFECTS: &[&str] = &["--features", "broken-variants"];
 const PLANE: &[&str] =
     &["operator_schema", "operator_rbac", "operator_reconcile", "operator_runtime", "faults_plane"];
 /// Suites whose tests share a cluster with nodes.
-const NODES: &[&str] = &["cluster_node", "cluster_relay", "operator_node"];
+const NODES: &[&str] = &["cluster_node", "cluster_relay", "operator_node", "install_lifecycle"];
 /// The suites that need a Kubernetes, in nextest's language.
-const CLUSTER: &str = "binary(/^(cluster_|faultproxy|operator_rbac)/)";
+const CLUSTER: &str = "binary(/^(chart_|cluster_|faultproxy|image_|install_|operator_rbac)/)";
 
 impl Suites {
     /// Builds and runs them, with these variables.
@@ -87,7 +87,8 @@ impl Suites {
             Self::Cluster => nextest(&format!("package(tests) and {CLUSTER} and not ({shared})"), variables),
             Self::Tables => cargo_test(TABLES, &[], variables),
             Self::Variants => cargo_test(VARIANTS, WITH_DEFECTS, variables),
-            Self::Plane => cargo_test(PLANE, &[], variables),
+            // Most of their time they wait, each for an operator of its own.
+            Self::Plane => cargo_test(PLANE, &[], &[&variables[..], &[("RUST_TEST_THREADS", "8".into())]].concat()),
             Self::Nodes => cargo_test(NODES, &[], variables),
         }
     }

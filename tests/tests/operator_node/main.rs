@@ -34,12 +34,10 @@ async fn a_rotated_key_is_used_by_the_running_pods_and_no_request_fails() {
     // The kubelet looks every 5 to 7.5 s here; then the relay has 10 s.
     let only_new =
         |calls: &std::collections::BTreeMap<String, u64>| calls.len() == 1 && calls.contains_key("relay-demo-two");
-    let looked = async || {
-        tokio::time::sleep(Duration::from_millis(500)).await;
-        scene.take_calls_by_key().await
-    };
+    // A look takes what was called since the one before.
     let wait = Eventually::new("every call carries the new key").within(Duration::from_secs(30));
-    wait.matches(looked, only_new).await.unwrap();
+    let wait = wait.every(Duration::from_millis(500));
+    wait.matches(async || scene.take_calls_by_key().await, only_new).await.unwrap();
     println!("the new key is used by all after {:?}", begun.elapsed());
     assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
     let tally = traffic.stop().await;

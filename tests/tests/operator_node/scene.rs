@@ -4,8 +4,6 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;
-use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use reqwest::Certificate;
@@ -17,19 +15,10 @@ use tests::cluster::{Cluster, Image, Traefik};
 use tests::eventually::Eventually;
 use tests::fake_otx::KEY;
 use tests::issuer::{Issuer, claims};
+use tests::operator::installed::{installed, list};
+use tests::readme::blocks;
 use tests::traffic::Traffic;
 use tokio::sync::OnceCell;
-
-/// What a user writes.
-const EXAMPLE: &str = "apiVersion: threatrelay.dev/v1alpha1
-kind: ThreatRelay
-metadata:
-  name: otx
-spec:
-  auth: {audiences: [https://otx.soc.example]}
-  credentials: {default: {secretRef: {name: otx}}}
-  ingress: {host: otx.soc.example, className: traefik}
-";
 
 /// An address of the bundled upstream's data.
 const OBSERVABLES: &str = r#"[{"type": "ip", "value": "203.0.113.31"}]"#;
@@ -56,13 +45,30 @@ impl Bed {
         cluster.load(&binaries::image("threatrelay").unwrap()).unwrap();
         cluster.load(&binaries::image("threatrelay-operator").unwrap()).unwrap();
         let traefik = cluster.add_traefik().await.unwrap();
-        let crd = Command::new(binaries::shipped("threatrelay-operator").unwrap()).arg("crd").output().unwrap();
-        apply(&cluster, &String::from_utf8(crd.stdout).unwrap());
-        cluster.apply(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/operator_node/operator.yaml"))).unwrap();
+        apply(&cluster, &list(&installed(&values())));
         cluster.rolled_out("threatrelay-system", "threatrelay-operator").await.unwrap();
         let authority = Authority::new("test").unwrap();
         Self { cluster, traefik, authority, issuer: Issuer::generate("cluster").unwrap() }
     }
+}
+
+/// The images as they are loaded, and the bundled upstream.
+fn values() -> Value {
+    let image = |name: &str| {
+        json!({
+            "registry": "docker.io", "repository": format!("library/{name}"), "tag": "local", "pullPolicy": "Never",
+        })
+    };
+    json!({
+        "image": image("threatrelay-operator"),
+        "relay": {"image": image("threatrelay"), "allowedDestinations": ["fake-otx:8000"]},
+    })
+}
+
+/// What a user writes, as the README says.
+fn example() -> String {
+    let mut relays = blocks().into_iter().filter(|block| block.text.contains("kind: ThreatRelay"));
+    relays.next().unwrap().text
 }
 
 /// Applies a text, as `kubectl apply -f -` would.
@@ -100,9 +106,9 @@ impl Scene {
             spec[section] = change.clone();
         }
         let folder = tempfile::tempdir().unwrap();
-        let (example, patched) = (folder.path().join("example.yaml"), folder.path().join("relay.yaml"));
-        fs::write(&example, EXAMPLE).unwrap();
-        let (patch, file) = (json!({"spec": spec}).to_string(), example.display().to_string());
+        let (file, patched) = (folder.path().join("example.yaml"), folder.path().join("relay.yaml"));
+        fs::write(&file, example()).unwrap();
+        let (patch, file) = (json!({"spec": spec}).to_string(), file.display().to_string());
         let text =
             scene.kubectl(&["patch", "--local", "-f", &file, "--type=merge", "--patch", &patch, "--output=yaml"]);
         fs::write(&patched, text).unwrap();

@@ -1,12 +1,12 @@
 //! Questions no two of which are the same: what is remembered and counted stays bounded.
 
+use std::ops::Range;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::super::load::Line;
-use super::{BenchError, Doing, metrics, stage, unknown};
+use super::{BenchError, Doing, Stage, metrics, stage, unknown};
 use crate::wire::{Reply, Server};
 
 /// What came of it.
@@ -14,6 +14,8 @@ use crate::wire::{Reply, Server};
 pub struct Distinct {
     /// Resident memory after the first request, in bytes.
     pub idle: u64,
+    /// Resident memory after the first questions, which fill the cache and take what such a load takes at any time.
+    pub warm: u64,
     /// Resident memory at the end.
     pub after: u64,
     /// The most at any time.
@@ -22,15 +24,15 @@ pub struct Distinct {
     pub series: usize,
 }
 
-/// Observables in one request.
-const AT_ONCE: usize = 500;
+/// Observables in one request: few, because what is under way takes memory too, and more of it on a busy machine.
+const AT_ONCE: usize = 100;
 const CONNECTIONS: usize = 4;
 
-/// Asks a relay whose cache has `cache` bytes about `count` observables.
+/// Asks a relay whose cache has `cache` bytes about `first` observables and then about `more`, no two of them the same.
 ///
 /// # Errors
 /// [`BenchError`] when a request fails.
-pub async fn distinct(relay: &Path, count: usize, cache: u64) -> Result<Distinct, BenchError> {
+pub async fn distinct(relay: &Path, (first, more): (usize, usize), cache: u64) -> Result<Distinct, BenchError> {
     let reply = Reply::new(
         200,
         &[("content-type".to_owned(), "application/json".to_owned())],
@@ -41,20 +43,27 @@ pub async fn distinct(relay: &Path, count: usize, cache: u64) -> Result<Distinct
     let (origin, cache) = (format!("http://{}", otx.address()), cache.to_string());
     let settings = [("THREATRELAY_OTX_BASE_URL", origin.as_str()), ("THREATRELAY_CACHE_MAX_BYTES", cache.as_str())];
     let stage = Arc::new(stage(relay, Duration::ZERO, &settings).await?);
-    let requests = count / AT_ONCE;
-    let numbers = Arc::new(AtomicUsize::new(1));
     Line::open(stage.address).await?.send(&unknown(&stage, 0, AT_ONCE)?).await?;
     let footprint = stage.relay.footprint();
     let idle = footprint.resident();
+    let (first, all) = (1 + first / AT_ONCE, 1 + (first + more) / AT_ONCE);
+    ask(&stage, 1..first).await?;
+    let warm = footprint.resident();
+    ask(&stage, first..all).await?;
+    let series = metrics(&stage).await?.lines().filter(|line| !line.starts_with('#')).count();
+    Ok(Distinct { idle, warm, after: footprint.resident(), peak: footprint.peak(), series })
+}
+
+/// Sends the requests of these numbers, over several connections.
+async fn ask(stage: &Arc<Stage>, requests: Range<usize>) -> Result<(), BenchError> {
+    let requests = Arc::new(Mutex::new(requests));
     let workers = (0..CONNECTIONS).map(|_| {
-        let (stage, numbers) = (Arc::clone(&stage), Arc::clone(&numbers));
+        let (stage, requests) = (Arc::clone(stage), Arc::clone(&requests));
         tokio::spawn(async move {
             let mut line = Line::open(stage.address).await?;
             loop {
-                let number = numbers.fetch_add(1, Ordering::Relaxed);
-                if number >= requests {
-                    return Ok::<_, BenchError>(());
-                }
+                let next = requests.lock().unwrap_or_else(PoisonError::into_inner).next();
+                let Some(number) = next else { return Ok::<_, BenchError>(()) };
                 let body = line.send(&unknown(&stage, number, AT_ONCE)?).await?;
                 if body.windows(8).any(|window| window == b"\"errors\"") {
                     return Err(BenchError::new(String::from_utf8_lossy(&body)));
@@ -65,6 +74,5 @@ pub async fn distinct(relay: &Path, count: usize, cache: u64) -> Result<Distinct
     for worker in workers.collect::<Vec<_>>() {
         worker.await.doing("a connection")??;
     }
-    let series = metrics(&stage).await?.lines().filter(|line| !line.starts_with('#')).count();
-    Ok(Distinct { idle, after: footprint.resident(), peak: footprint.peak(), series })
+    Ok(())
 }

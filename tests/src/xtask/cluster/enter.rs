@@ -32,6 +32,6 @@ pub(super) fn shell(command: &[String]) -> Result<ExitCode, Box<dyn Error>> {
     Err(nsenter.env("PATH", path).env("KUBECONFIG", folder.join("admin.kubeconfig")).exec().into())
 }
 
-fn folder() -> Result<PathBuf, Box<dyn Error>> {
+pub(super) fn folder() -> Result<PathBuf, Box<dyn Error>> {
     Ok(running::find().ok_or("no cluster is running: start one with `cargo xtask cluster up`")?)
 }

@@ -14,26 +14,31 @@ use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{AddOn, Extent, Level};
+use super::{AddOn, Extent, Level, environment};
+use crate::binaries;
 use crate::cluster::network_policy::Enforcer;
 use crate::cluster::{self, ControlPlane, Memory, running};
 use crate::eventually::Eventually;
+use crate::xtask::suites::Variables;
 
 const READY: &str = "ready";
 
-pub(super) fn up(extent: &Extent) -> Result<ExitCode, Box<dyn Error>> {
+/// Starts one, unless one runs already; its process gets these variables too.
+pub(in crate::xtask) fn up(extent: &Extent, variables: &Variables) -> Result<ExitCode, Box<dyn Error>> {
     if let Some(folder) = running::find() {
         println!("a cluster is running already");
         print_kubeconfig(&folder);
         return Ok(ExitCode::SUCCESS);
     }
     let mut command = Command::new(std::env::current_exe()?);
+    command.envs(variables.iter().cloned());
     command.args(["cluster", "hold", "--level", if extent.level == Level::Plane { "plane" } else { "node" }]);
     for addon in &extent.with {
         command.arg("--with").arg(match addon {
             AddOn::Traefik => "traefik",
             AddOn::Metrics => "metrics",
             AddOn::NetworkPolicy => "network-policy",
+            AddOn::Images => "images",
         });
     }
     // Its complaints are shown here as long as this process lives, that is until it is ready.
@@ -101,28 +106,34 @@ async fn held(extent: &Extent) -> Result<(), Box<dyn Error>> {
     let begun = Instant::now();
     if extent.level == Level::Plane {
         let plane = ControlPlane::start().await?;
+        environment::prepare(plane.sandbox().folder(), None)?;
         println!("{}", plane.sandbox().folder().display());
         tell_ready(&plane, begun);
         return std::future::pending().await;
     }
     let cluster = Arc::new(cluster::Cluster::start_local().await?);
     let mut lines = Vec::new();
-    let mut enforcer = None;
+    let (mut enforcer, mut ingress) = (None, None);
     for addon in &extent.with {
         match addon {
             AddOn::Traefik => {
                 let traefik = cluster.add_traefik().await?;
-                lines.push(format!(
-                    "http://{} and https://{} are traefik",
-                    cluster.forward(traefik.http)?,
-                    cluster.forward(traefik.https)?
-                ));
+                let (http, https) = (cluster.forward(traefik.http)?, cluster.forward(traefik.https)?);
+                lines.push(format!("http://{http} and https://{https} are traefik"));
+                ingress = Some(https);
             }
             AddOn::Metrics => cluster.add_metrics_server().await?,
             AddOn::NetworkPolicy => enforcer = Some(Enforcer::start(&cluster)?),
+            AddOn::Images => {
+                for name in binaries::published() {
+                    cluster.load(&binaries::stand_in(name)?)?;
+                }
+                cluster.load(&binaries::fake_otx()?)?;
+            }
         }
     }
     let plane = cluster.plane().ok_or("the cluster is not a local one")?;
+    environment::prepare(plane.sandbox().folder(), ingress)?;
     println!("{}", plane.sandbox().folder().display());
     for line in lines {
         println!("{line}");

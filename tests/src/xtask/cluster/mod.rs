@@ -2,7 +2,8 @@
 
 mod build;
 mod enter;
-mod hold;
+pub(super) mod environment;
+pub(super) mod hold;
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -30,6 +31,8 @@ pub enum Cluster {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Prints what a shell needs for its kubectl, helm and Ingress: eval "$(cargo xtask cluster env)".
+    Env,
     /// Opens a shell in its network: pods, Services and the API server are reachable by address.
     Shell {
         /// A command to run instead of the shell.
@@ -70,6 +73,15 @@ enum AddOn {
     Metrics,
     /// The test double that enforces policies.
     NetworkPolicy,
+    /// Images of both programs under the names that the charts use, and of a fake OTX.
+    Images,
+}
+
+impl Extent {
+    /// What an installation with an Ingress needs.
+    pub(super) fn for_installation() -> Self {
+        Self { level: Level::Node, with: vec![AddOn::Traefik, AddOn::Images] }
+    }
 }
 
 /// Does it.
@@ -79,9 +91,10 @@ enum AddOn {
 pub fn run(cluster: Cluster) -> Result<ExitCode, Box<dyn Error>> {
     match cluster {
         Cluster::Build { programs, install } => build::run(&programs, install),
-        Cluster::Up(extent) => hold::up(&extent),
+        Cluster::Up(extent) => hold::up(&extent, &Vec::new()),
         Cluster::Down => hold::down(),
         Cluster::Kubectl { arguments } => enter::kubectl(&arguments),
+        Cluster::Env => environment::print(),
         Cluster::Shell { command } => enter::shell(&command),
         Cluster::Hold(extent) => hold::hold(&extent),
     }

@@ -1,6 +1,9 @@
 //! What is counted, under the names of Go's controller-runtime where it has one, so that dashboards and alerts made for
-//! it work. Only what kube-runtime lets us measure truly is there. Labels are words of closed sets, except in the
+//! it work: reconciles here, the API server's answers in [`requests`], the queue in [`queue`]. Labels are words of closed sets, except in the
 //! condition gauge, whose series end with their object.
+
+mod queue;
+mod requests;
 
 use std::time::Duration;
 
@@ -12,6 +15,9 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
+pub use self::queue::Queue;
+pub use self::requests::Requests;
+
 /// The controller's name in labels.
 pub const CONTROLLER: &str = "threatrelay";
 
@@ -22,6 +28,10 @@ const BUCKETS: [f64; 17] =
 /// Everything that is counted. Clones count into the same metrics.
 #[derive(Clone, Debug)]
 pub struct Metrics {
+    /// The objects that wait.
+    pub queue: Queue,
+    /// The requests to the API server.
+    pub requests: Requests,
     registry: std::sync::Arc<Registry>,
     reconciles: Family<ResultLabels, Counter>,
     errors: Family<ControllerLabels, Counter>,
@@ -49,6 +59,20 @@ pub enum Outcome {
     Timeout,
     /// It panicked.
     Panic,
+}
+
+impl Outcome {
+    /// In a word.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::RequeueAfter => "requeue_after",
+            Self::Error => "error",
+            Self::Terminal => "terminal",
+            Self::Timeout => "timeout",
+            Self::Panic => "panic",
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -135,6 +159,8 @@ impl Metrics {
             let _at_zero = zero.get_or_create(&OURS);
         }
         Self {
+            queue: Queue::register(&mut registry),
+            requests: Requests::register(&mut registry),
             registry: registry.into(),
             reconciles,
             errors,

@@ -1,0 +1,104 @@
+//! What a reconcile tells the world: the status, where it says something new, and events of what has changed. A resource
+//! that cannot be read is told so, too. A status that could not be written fails the reconcile, an event does not.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::jiff::Timestamp;
+use kube::Resource;
+use kube::api::{Api, DynamicObject, Patch, PatchParams};
+use serde_json::json;
+
+use super::backoff::spread;
+use super::context::Context;
+use super::{Done, Error, RESYNC_NOT_READY};
+use crate::api::conditions::READY;
+use crate::api::v1alpha1::{ThreatRelay, ThreatRelayStatus};
+use crate::client::{CallError, MANAGER, call};
+use crate::events;
+use crate::status::{differs, unreadable as status_of_unreadable};
+
+/// Writes the status where it says something new, and tells what has changed.
+#[tracing::instrument(name = "status", skip_all)]
+pub(super) async fn status(
+    context: &Context,
+    relay: &ThreatRelay,
+    before: &ThreatRelayStatus,
+    status: &ThreatRelayStatus,
+) -> Result<(), CallError> {
+    if !differs(before, status) {
+        return Ok(());
+    }
+    patch_status(context, &relay.metadata, status).await?;
+    let reference = relay.object_ref(&());
+    for event in events::transitions(&before.conditions, &status.conditions) {
+        tracing::info!(reason = event.reason, note = event.note, "told");
+        if let Err(error) = call("tell an event", context.recorder.publish(&event, &reference)).await {
+            tracing::debug!(%error, "an event was not told");
+        }
+    }
+    Ok(())
+}
+
+/// At the resource version that was read: a status is never about an object that has changed meanwhile.
+async fn patch_status(
+    context: &Context,
+    meta: &kube::api::ObjectMeta,
+    status: &ThreatRelayStatus,
+) -> Result<(), CallError> {
+    let (namespace, name) = (meta.namespace.clone().unwrap_or_default(), meta.name.clone().unwrap_or_default());
+    let patch = json!({
+        "apiVersion": ThreatRelay::api_version(&()),
+        "kind": ThreatRelay::kind(&()),
+        "metadata": {"name": name, "uid": meta.uid, "resourceVersion": meta.resource_version},
+        "status": status,
+    });
+    let api: Api<ThreatRelay> = Api::namespaced(context.client.clone(), &namespace);
+    let params = PatchParams::apply(MANAGER).force();
+    call("write the status", api.patch_status(&name, &params, &Patch::Apply(&patch))).await?;
+    context.metrics.wrote("ThreatRelay", "status");
+    Ok(())
+}
+
+pub(super) async fn unreadable(
+    context: &Context,
+    namespace: &str,
+    invalid: &kube::core::error_boundary::InvalidObject,
+) -> Result<Done, Error> {
+    let meta = &invalid.metadata;
+    let api: Api<DynamicObject> =
+        Api::namespaced_with(context.client.clone(), namespace, &crate::kinds::of::<ThreatRelay>());
+    let found = call("get the ThreatRelay", api.get_opt(meta.name.as_deref().unwrap_or_default())).await?;
+    let before = found.map(|found| found.data["status"].clone()).unwrap_or_default();
+    let before: ThreatRelayStatus = serde_json::from_value(before).unwrap_or_default();
+    let status = status_of_unreadable(&before.conditions, meta.generation, &invalid.error, Timestamp::now());
+    if before.conditions != status.conditions {
+        match patch_status(context, meta, &status).await {
+            // An apply wants what is stored to be of the definition's types.
+            Err(error) if error.status().is_some_and(|refused| [422, 500].contains(&refused.code)) => {
+                merge_ready(&api, meta, &before, &status).await?;
+            }
+            written => written?,
+        }
+    }
+    Ok(Done::Terminal(spread(RESYNC_NOT_READY)))
+}
+
+/// Writes only `Ready`, past the types of what is stored. Nothing else: a later apply takes over what it writes, too, and
+/// would not remove what it does not.
+async fn merge_ready(
+    api: &Api<DynamicObject>,
+    meta: &kube::api::ObjectMeta,
+    before: &ThreatRelayStatus,
+    status: &ThreatRelayStatus,
+) -> Result<(), CallError> {
+    let is_ready = |condition: &&Condition| condition.type_ == READY;
+    let others = before.conditions.iter().filter(|condition| !is_ready(condition));
+    let conditions: Vec<_> = others.chain(status.conditions.iter().filter(is_ready)).collect();
+    let patch = json!({
+        "metadata": {"uid": meta.uid, "resourceVersion": meta.resource_version},
+        "status": {"conditions": conditions, "observedGeneration": status.observed_generation},
+    });
+    let (name, params) = (meta.name.as_deref().unwrap_or_default(), PatchParams::default());
+    let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..params };
+    call("write the status", api.patch_status(name, &params, &Patch::Merge(&patch))).await?;
+    Ok(())
+}
