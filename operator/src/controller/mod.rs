@@ -44,6 +44,8 @@ const RESYNC_READY: Duration = Duration::from_mins(10);
 const RESYNC_NOT_READY: Duration = Duration::from_mins(5);
 /// When a foreign object that is in the way is looked for again: nothing watches it.
 const CONFLICT: Duration = Duration::from_secs(6);
+/// When a child that admission or a quota refused is tried again: what would allow it is watched by nothing.
+const REFUSED: Duration = Duration::from_secs(30);
 
 /// What one reconcile came to.
 enum Done {
