@@ -9,6 +9,7 @@ use std::thread;
 use clap::Parser;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use threatrelay_operator::admin::Readiness;
+use threatrelay_operator::broken::Defect;
 use threatrelay_operator::metrics::Metrics;
 use threatrelay_operator::settings::Settings;
 use threatrelay_operator::{client, runtime};
@@ -32,7 +33,9 @@ const FILTER: &str = "info,kube=warn,kube_client=off";
 /// When they are wrong.
 #[must_use]
 pub fn settings(flags: &[&str]) -> Settings {
-    let all = ["operator", "--leader-election", "false"].iter().chain(flags);
+    let all = ["operator", "--relay-image", "registry.example/threatrelay:1.0.0", "--leader-election", "false"]
+        .iter()
+        .chain(flags);
     Flags::try_parse_from(all).expect("flags of the operator").settings
 }
 
@@ -66,17 +69,18 @@ pub struct Operator {
 }
 
 impl Operator {
-    /// Starts it before the server of `access`.
+    /// Starts it before the server of `access`, with a planted defect where one is named and built in.
     ///
     /// # Panics
     /// When no thread can be made.
     #[must_use]
-    pub fn start(access: &Access, settings: Settings, log: &Log) -> Self {
+    pub fn start(access: &Access, settings: Settings, defect: Option<Defect>, log: &Log) -> Self {
         let crash = CancellationToken::new();
         let (end, ended) = oneshot::channel();
         let (access, log, crashing) = (access.clone(), log.clone(), crash.clone());
         let body = move || {
             let _logging = tracing::subscriber::set_default(subscriber(log.clone()));
+            plant(defect);
             let run = AssertUnwindSafe(|| live(&access, settings, &crashing));
             if let Err(why) = catch_unwind(run).map_err(|_| "it panicked").and_then(|done| done) {
                 let _in_memory = writeln!(log.clone(), "ERROR the operator ended: {why}");
@@ -98,6 +102,16 @@ impl Drop for Operator {
     fn drop(&mut self) {
         self.crash.cancel();
     }
+}
+
+#[cfg(feature = "broken-variants")]
+fn plant(defect: Option<Defect>) {
+    threatrelay_operator::broken::plant(defect);
+}
+
+#[cfg(not(feature = "broken-variants"))]
+fn plant(defect: Option<Defect>) {
+    assert_eq!(defect, None, "defects are built in with the feature broken-variants");
 }
 
 fn live(access: &Access, settings: Settings, crash: &CancellationToken) -> Result<(), &'static str> {

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use threatrelay_operator::broken::Defect;
 use threatrelay_operator::settings::Settings;
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
@@ -74,21 +75,31 @@ impl Record {
 
 /// Runs `workload`, undisturbed.
 pub async fn undisturbed(ground: &Ground, workload: &Workload) -> Record {
-    play(ground, workload, None).await
+    play(ground, workload, None, None).await
 }
 
 /// Runs the workload of `reference` with the fault of `plan`.
 pub async fn disturbed(ground: &Ground, reference: &Reference, plan: &Plan) -> Record {
-    play(ground, &reference.workload, Some((reference, plan))).await
+    play(ground, &reference.workload, Some((reference, plan)), None).await
 }
 
-async fn play(ground: &Ground, workload: &Workload, disturbed: Option<(&Reference, &Plan)>) -> Record {
+/// The same with a defect in the operator.
+pub async fn defective(ground: &Ground, reference: &Reference, plan: &Plan, defect: Defect) -> Record {
+    play(ground, &reference.workload, Some((reference, plan)), Some(defect)).await
+}
+
+async fn play(
+    ground: &Ground,
+    workload: &Workload,
+    disturbed: Option<(&Reference, &Plan)>,
+    defect: Option<Defect>,
+) -> Record {
     let namespace = ground.name();
     let chronicle = ground.history.open(&namespace);
     let made = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
     ground.api.create("/api/v1/namespaces", &made).await.expect("a namespace");
     let proxy = Arc::new(FaultProxy::start(&ground.operator).await.expect("a proxy"));
-    let lives = Arc::new(Lives::new(Arc::clone(&proxy), &namespace, disturbed.map(|(_, plan)| plan.fault)));
+    let lives = Arc::new(Lives::new(Arc::clone(&proxy), &namespace, disturbed.map(|(_, plan)| plan.fault), defect));
     let _crashing = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&lives).follow()));
     let stage = Stage { api: &ground.api, namespace: &namespace, chronicle, proxy: &proxy, lives: &lives };
 
@@ -143,6 +154,7 @@ struct Lives {
     proxy: Arc<FaultProxy>,
     settings: Mutex<Settings>,
     fault: Option<Fault>,
+    defect: Option<Defect>,
     /// Revision of the store that a successor is to see.
     past: Mutex<Option<String>>,
     log: Log,
@@ -150,12 +162,13 @@ struct Lives {
 }
 
 impl Lives {
-    fn new(proxy: Arc<FaultProxy>, namespace: &str, fault: Option<Fault>) -> Self {
+    fn new(proxy: Arc<FaultProxy>, namespace: &str, fault: Option<Fault>, defect: Option<Defect>) -> Self {
         let flags = ["--namespaces", namespace, "--allowed-repositories", "registry.example/"];
         Self {
             proxy,
             settings: Mutex::new(settings(&flags)),
             fault,
+            defect,
             past: Mutex::default(),
             log: Log::default(),
             running: tokio::sync::Mutex::default(),
@@ -164,7 +177,7 @@ impl Lives {
 
     async fn start(&self) {
         let settings = self.settings.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let operator = Operator::start(self.proxy.access(), settings, &self.log);
+        let operator = Operator::start(self.proxy.access(), settings, self.defect, &self.log);
         *self.running.lock().await = Some(operator);
     }
 
@@ -271,7 +284,7 @@ impl Stage<'_> {
             }
             Act::Upgrade => {
                 self.lives.end().await;
-                let next = "ghcr.io/threatrelay/threatrelay:next";
+                let next = "registry.example/threatrelay:next";
                 next.clone_into(&mut self.lives.settings.lock().unwrap_or_else(PoisonError::into_inner).relay_image);
                 self.lives.start().await;
                 Ok(Value::Null)
