@@ -47,6 +47,8 @@ pub(super) enum Suites {
     Cluster,
     /// What shares a control plane among its tests, a process a suite.
     Plane,
+    /// What plants defects in the operator, which is built once more with them, and needs a control plane.
+    PlaneVariants,
     /// What shares a cluster with nodes among its tests, of any provider, a process a suite.
     Nodes,
 }
@@ -58,6 +60,8 @@ pub(super) type Variables = Vec<(&'static str, OsString)>;
 const TABLES: &[&str] = &["engine_faults", "trust_auth", "trust_input"];
 /// Suites that need the relay's planted defects, and the options that build them in.
 const VARIANTS: &[&str] = &["trust_variants"];
+/// The same of the operator.
+const PLANE_VARIANTS: &[&str] = &["faults_variants"];
 const WITH_DEFECTS: &[&str] = &["--features", "broken-variants"];
 /// Suites whose tests share a control plane, and so a process.
 const PLANE: &[&str] =
@@ -89,6 +93,7 @@ impl Suites {
             Self::Variants => cargo_test(VARIANTS, WITH_DEFECTS, variables),
             // Most of their time they wait, each for an operator of its own.
             Self::Plane => cargo_test(PLANE, &[], &[&variables[..], &[("RUST_TEST_THREADS", "8".into())]].concat()),
+            Self::PlaneVariants => cargo_test(PLANE_VARIANTS, WITH_DEFECTS, variables),
             Self::Nodes => cargo_test(NODES, &[], variables),
         }
     }

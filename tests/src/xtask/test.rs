@@ -62,6 +62,7 @@ pub(super) fn run(arguments: &Test) -> Result<ExitCode, Box<dyn Error>> {
         count.add_check("static binaries", shipped.is_ok());
         let variables = shipped.unwrap_or_default();
         count.add(&Suites::Plane.run(&variables)?);
+        count.add(&Suites::PlaneVariants.run(&variables)?);
         count.add(&Suites::Nodes.run(&variables)?);
         count.add(&Suites::Cluster.run(&variables)?);
     }
