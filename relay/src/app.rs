@@ -15,10 +15,11 @@ pub use self::room::Share;
 use crate::api::http_error::HttpError;
 use crate::auth::outside::Outside;
 use crate::auth::{self, Authenticator, Caller, Refused};
-use crate::config::Config;
+use crate::config::{Answers, Config};
 use crate::metrics::{Exposition, Metrics};
 use crate::otx::{self, Engine};
 use crate::telemetry::LogLevel;
+use crate::tiles::journal::Journal;
 use crate::trace::export::{self, Tracer};
 use crate::trace::span::Span;
 use crate::upstream::{Upstream, Watchman};
@@ -36,6 +37,8 @@ pub struct App {
     pub otx: Engine,
     /// What is logged.
     pub log_level: LogLevel,
+    /// What was looked up lately, by key; empty where answers are the original's.
+    pub journal: Journal,
     /// What is traced.
     pub(crate) tracer: Tracer,
     authenticator: Authenticator,
@@ -90,8 +93,9 @@ impl App {
         let metrics = Metrics::new();
         Ok(Arc::new(Self {
             otx: Engine::new(&config, metrics.otx.clone())?,
-            authenticator: Authenticator::new(&config, outside)?,
+            authenticator: Authenticator::new(&config, outside, &metrics.auth)?,
             tracer: Tracer::start(&config, &metrics.spans)?,
+            journal: Journal::new(config.answers == Answers::Rich),
             watchman: Watchman::default(),
             room: Room::new(config.limits.concurrent_requests),
             bodies: Semaphore::new(config.limits.body_bytes.max(BODIES)),

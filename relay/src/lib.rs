@@ -24,5 +24,7 @@ pub mod otx;
 pub mod router;
 pub mod server;
 pub mod telemetry;
+pub mod tiles;
 pub mod trace;
 pub mod upstream;
+pub mod verdict;

@@ -15,6 +15,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use self::process::Process;
 use crate::api::version::VERSION;
+use crate::auth;
 use crate::observable::ObservableType;
 use crate::otx;
 use crate::telemetry;
@@ -37,6 +38,8 @@ pub struct Metrics {
     pub(crate) spans: export::Metrics,
     observables: Family<ObservableLabels, Counter>,
     responses: Family<ResponseLabels, Counter>,
+    /// Keys that tokens are verified with, and keys of OTX.
+    pub(crate) auth: auth::metrics::Metrics,
     auth_failures: Family<AuthLabels, Counter>,
 }
 
@@ -112,12 +115,13 @@ impl Metrics {
         registry.register("relay_responses", "Answers by how complete they are", responses.clone());
         let auth_failures = Family::default();
         registry.register("relay_auth_failures", "Refused callers by reason", auth_failures.clone());
+        let auth = auth::metrics::Metrics::register(&mut registry);
         registry.register("relay_log_lines_lost", "Log lines that nobody read fast enough", telemetry::lost_lines());
         let spans = export::Metrics::register(&mut registry);
         let observables = Family::default();
         registry.register("relay_observables", "Observables by type and by what was found", observables.clone());
         registry.register_collector(Box::new(Process::begin()));
-        Self { registry, http, otx, spans, observables, responses, auth_failures }
+        Self { registry, http, otx, spans, observables, responses, auth, auth_failures }
     }
 
     /// Counts an answer: `outcome` is `ok`, `warning`, `partial`, `error`, `refused` or `cancelled`.

@@ -10,11 +10,12 @@ use threatrelay::api::payload;
 use threatrelay::auth::claims::Claims;
 use threatrelay::auth::jwk::KeySet;
 use threatrelay::auth::token::Token;
+use threatrelay::config;
+use threatrelay::mapping::{self, Answers, Telling};
 use threatrelay::observable::{Observable, ObservableType};
 use threatrelay::otx::time::Moment;
 use threatrelay::otx::types::General;
 use threatrelay::otx::{Known, Lookup, Match, general_urls};
-use threatrelay::{config, mapping};
 use url::Url;
 
 /// A public key that nobody has the other half of.
@@ -72,15 +73,16 @@ pub fn answer(data: &[u8]) {
     let (Ok(general), Some(web)) = (General::parse(data), &*ORIGIN) else { return };
     let Some(since) = Moment::parse("2026-01-01T00:00:00") else { return };
     let matches = (0..general.pulses.len()).map(|pulse| Match { pulse, since, until: None }).collect();
-    let known = Known { general: Arc::new(general), matches, notices: Vec::new() };
+    let known = Known { general: Arc::new(general), matches, ..Known::default() };
     let observable = Observable { kind: ObservableType::Domain, value: "evil.example".to_owned() };
     let lookups = [Lookup { observable, outcome: Ok(Arc::new(known)) }];
-    for limit in [1, 1000] {
-        let bundle = mapping::bundle(&lookups, limit, web);
+    let rich = Answers::Rich { now: since, trusted_authors: &[] };
+    for (answers, limit) in [(Answers::Parity, 1), (Answers::Parity, 1000), (rich, 1), (rich, 1000)] {
+        let bundle = mapping::bundle(&lookups, &Telling { limit, web, answers });
         let text = serde_json::to_vec(&bundle).unwrap_or_default();
         let documents: Value = serde_json::from_slice(&text).unwrap_or_default();
         assert!(documents.is_object());
-        for kind in ["sightings", "indicators", "relationships"] {
+        for kind in ["sightings", "indicators"] {
             assert!(documents[kind]["docs"].as_array().map_or(0, Vec::len) <= limit);
         }
     }

@@ -24,8 +24,8 @@ pub enum BinariesError {
     NoCargo(#[source] io::Error),
     /// The build failed; it has said why.
     #[error(
-        "the static binaries cannot be built: they need `rustup target add {0}` and musl-gcc (Debian: musl-tools), \
-         which `cargo xtask test --install` installs"
+        "the static binaries cannot be built: they need `rustup target add {0}`, musl-gcc (Debian: musl-tools) and \
+         `cargo install --locked cargo-auditable`, which `cargo xtask test --install` installs"
     )]
     Failed(String),
 }
@@ -36,13 +36,14 @@ pub fn target() -> String {
     format!("{}-unknown-linux-musl", env::consts::ARCH)
 }
 
-/// Builds both and returns their folder. What is up to date is not built again.
+/// Builds both, each with the list of what it is made of inside ([`crate::materials`]), and returns their folder. What
+/// is up to date is not built again.
 ///
 /// # Errors
 /// See [`BinariesError`].
 pub fn build() -> Result<PathBuf, BinariesError> {
     let target = target();
-    let mut build = cargo();
+    let mut build = cargo(&["auditable", "build"]);
     build
         .args(["--profile", "dist", "--target", &target, "--bins"])
         .args(["--package", "threatrelay", "--package", "threatrelay-operator"])
@@ -72,7 +73,7 @@ pub fn current(name: &str) -> io::Result<PathBuf> {
 }
 
 fn build_current(what: &[&str]) -> io::Result<()> {
-    let mut build = cargo();
+    let mut build = cargo(&["build"]);
     build.args(what);
     if !cfg!(debug_assertions) {
         build.arg("--release");
@@ -112,9 +113,9 @@ pub fn fake_otx() -> io::Result<Image> {
     Image::of_dynamic(name, beside_this().join(name))
 }
 
-fn cargo() -> Command {
+fn cargo(subcommand: &[&str]) -> Command {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args(["build", "--quiet"]).current_dir(env!("CARGO_MANIFEST_DIR"));
+    cargo.args(subcommand).arg("--quiet").current_dir(env!("CARGO_MANIFEST_DIR"));
     cargo
 }
 

@@ -60,7 +60,7 @@ enum Running {
 }
 
 impl Builder {
-    /// Settings for a relay that asks OTX at `otx`.
+    /// Settings for a relay that asks OTX at `otx` and answers as the original did.
     ///
     /// # Panics
     /// When no key can be made or no file be written.
@@ -75,6 +75,7 @@ impl Builder {
             ("THREATRELAY_LISTEN", "127.0.0.1:0"),
             ("THREATRELAY_ADMIN_LISTEN", "127.0.0.1:0"),
             ("THREATRELAY_OTX_BASE_URL", otx),
+            ("THREATRELAY_ANSWERS", "parity"),
             ("THREATRELAY_OTX_WEB_URL", WEB),
             ("THREATRELAY_AUTH_AUDIENCES", AUDIENCE),
             ("THREATRELAY_AUTH_JWKS_FILE", &jwks.display().to_string()),
@@ -82,6 +83,12 @@ impl Builder {
         ];
         let settings = settings.map(|(name, value)| (name, value.to_owned())).into();
         Self { settings, files, issuer, outside: Outside::default() }
+    }
+
+    /// Lets it answer with all that it knows.
+    #[must_use]
+    pub fn rich(self) -> Self {
+        self.set("THREATRELAY_ANSWERS", "rich")
     }
 
     /// Changes a setting.

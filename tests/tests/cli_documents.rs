@@ -6,7 +6,7 @@ use jsonschema::{Draft, Validator};
 use serde_json::{Value, json};
 use tests::command::threatrelay;
 use tests::fake_otx::FakeOtx;
-use tests::relay::{TestRelay, payload};
+use tests::relay::{Builder, payload};
 
 /// `NewModuleTypeParams` as the platform's table has it.
 fn registration_schema() -> Validator {
@@ -139,6 +139,14 @@ async fn a_registration_is_the_one_that_is_checked_in() {
 }
 
 #[tokio::test]
+async fn a_relay_that_answers_as_the_original_is_registered_with_its_three_apis() {
+    let registration = document(&[&URL[..], &["--parity"]].concat()).await;
+    let apis = &registration["properties"]["supported-apis"];
+    assert_eq!(apis, &json!(["health", "observe/observables", "refer/observables"]));
+    assert_eq!(registration["capabilities"].as_array().map(Vec::len), Some(3));
+}
+
+#[tokio::test]
 async fn a_key_that_the_relay_holds_is_not_asked_for() {
     let registration = document(&[&URL[..], &["--key-held-by-relay"]].concat()).await;
     assert!(!registration.to_string().contains("custom_key"), "{registration}");
@@ -147,7 +155,7 @@ async fn a_key_that_the_relay_holds_is_not_asked_for() {
 #[tokio::test]
 async fn every_api_that_is_registered_is_served_with_its_capability() {
     let fake = FakeOtx::start().await.expect("a fake OTX");
-    let relay = TestRelay::before(&fake).await;
+    let relay = Builder::new(&fake.url()).rich().start().await;
     let registration = document(&URL).await;
     let apis = registration["properties"]["supported-apis"].as_array().expect("a list");
     let capabilities: Vec<&str> = registration["capabilities"]
@@ -156,7 +164,7 @@ async fn every_api_that_is_registered_is_served_with_its_capability() {
         .flatten()
         .filter_map(|capability| capability["id"].as_str())
         .collect();
-    assert!(apis.len() >= 3);
+    assert_eq!(apis.len(), 7);
     for api in apis.iter().filter_map(Value::as_str) {
         let answer = relay.post(&format!("/{api}"), payload(&[("domain", "evil.example")])).await;
         assert_eq!(answer.status, 200, "{api}: {}", answer.text());
@@ -168,7 +176,7 @@ async fn every_api_that_is_registered_is_served_with_its_capability() {
 #[tokio::test]
 async fn the_openapi_document_names_exactly_what_is_served() {
     let fake = FakeOtx::start().await.expect("a fake OTX");
-    let relay = TestRelay::before(&fake).await;
+    let relay = Builder::new(&fake.url()).rich().start().await;
     let openapi = document(&["openapi"]).await;
     assert_eq!(openapi["openapi"], "3.1.0");
     let paths = openapi["paths"].as_object().expect("paths");
@@ -186,7 +194,7 @@ async fn the_openapi_document_names_exactly_what_is_served() {
 #[tokio::test]
 async fn real_answers_conform_to_the_openapi_document() {
     let fake = FakeOtx::start().await.expect("a fake OTX");
-    let relay = TestRelay::before(&fake).await;
+    let relay = Builder::new(&fake.url()).rich().start().await;
     let openapi = document(&["openapi"]).await;
     let body = payload(&[("domain", "evil.example"), ("ip", "203.0.113.7"), ("email", "rose@evil.example")]);
     let token = format!("Bearer {}", relay.token());
@@ -216,5 +224,5 @@ async fn real_answers_conform_to_the_openapi_document() {
             assert_eq!(refused.status, 405);
         }
     }
-    assert_eq!(checked, 15, "five endpoints, three requests each");
+    assert_eq!(checked, 27, "nine endpoints, three requests each");
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tests::command::{Command, threatrelay};
 use tests::fake_otx::{FakeOtx, Fault, KEY, Route, Rule};
-use tests::relay::{TestRelay, WEB, payload};
+use tests::relay::{Builder, TestRelay, WEB, payload};
 use tests::world::{dataset, domain, pulse};
 
 /// A directory of keys for a command: `default` is accepted, `wrong` is not.
@@ -18,12 +18,13 @@ fn keys() -> TempDir {
     keys
 }
 
-/// A command before `fake` that has a key.
+/// A command before `fake` that has a key, with answers as the original gave them.
 fn before(fake: &FakeOtx, keys: &TempDir, arguments: &[&str]) -> Command {
     threatrelay(arguments)
         .env("THREATRELAY_OTX_BASE_URL", &fake.url())
         .env("THREATRELAY_OTX_WEB_URL", WEB)
         .env("THREATRELAY_OTX_KEYS_DIR", &keys.path().display().to_string())
+        .env("THREATRELAY_ANSWERS", "parity")
 }
 
 async fn fake() -> (FakeOtx, TempDir) {
@@ -54,12 +55,14 @@ async fn every_form_of_output_is_the_one_that_is_checked_in() {
 #[tokio::test]
 async fn the_ctim_form_is_the_answer_of_the_relay_byte_for_byte() {
     let (fake, keys) = fake().await;
-    let relay = TestRelay::before(&fake).await;
-    let body = payload(&[("domain", "evil.example"), ("ip", "203.0.113.7")]);
-    let answered = relay.post("/observe/observables", body).await.text();
-    let said =
-        before(&fake, &keys, &["lookup", "-o", "ctim", "evil[.]example", "203.0.113.7"]).run().await.ends_with(0);
-    assert_eq!(said.stdout, answered);
+    for answers in ["parity", "rich"] {
+        let relay = Builder::new(&fake.url()).set("THREATRELAY_ANSWERS", answers).start().await;
+        let body = payload(&[("domain", "evil.example"), ("ip", "203.0.113.7")]);
+        let answered = relay.post("/observe/observables", body).await.text();
+        let arguments = ["lookup", "-o", "ctim", "evil[.]example", "203.0.113.7"];
+        let command = before(&fake, &keys, &arguments).env("THREATRELAY_ANSWERS", answers);
+        assert_eq!(command.run().await.ends_with(0).stdout, answered, "{answers}");
+    }
 }
 
 #[tokio::test]

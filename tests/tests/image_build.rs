@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tests::binaries::{self, AUTHORITIES};
+use tests::binaries::{self, AUTHORITIES, BINARIES};
 use tests::cluster::Cluster;
 use tests::cluster::workload::restricted_pod;
 use tests::eventually::Eventually;
@@ -44,7 +44,7 @@ impl Builder {
         let out = at("context/out");
         fs::create_dir_all(out.join(architecture())).unwrap();
         fs::create_dir_all(out.join("licenses")).unwrap();
-        let built = binaries::build().unwrap();
+        let built = static_binaries();
         for name in ["threatrelay", "threatrelay-operator"] {
             fs::copy(built.join(name), out.join(architecture()).join(name)).unwrap();
         }
@@ -129,6 +129,11 @@ impl Built {
     }
 }
 
+/// Those that the suites were given, or built here.
+fn static_binaries() -> PathBuf {
+    std::env::var_os(BINARIES).map_or_else(|| binaries::build().unwrap(), PathBuf::from)
+}
+
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
@@ -156,18 +161,20 @@ async fn the_images_hold_one_static_program_that_runs_with_no_right_at_all() {
         "env": [{"name": "THREATRELAY_AUTH_AUDIENCES", "value": "https://relay.soc.example"}],
         "readinessProbe": {"httpGet": {"path": "/livez", "port": 9091}, "periodSeconds": 1},
     });
-    let mut pod = restricted_pod(container);
-    pod["restartPolicy"] = "Never".into();
-    pod["terminationGracePeriodSeconds"] = 40.into();
-    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "relay"}, "spec": pod});
-    cluster.api().create(&path, &pod).await.unwrap();
-    Eventually::new("the relay of the image answers its probe")
-        .within(Duration::from_mins(1))
-        .ok(async || {
-            let pod = cluster.api().get(&format!("{path}/relay")).await.map_err(|error| error.to_string())?;
-            let status = &pod["status"]["containerStatuses"][0];
-            if status["ready"] == true { Ok(()) } else { Err(pod["status"].to_string()) }
-        })
-        .await
-        .unwrap();
+    let command =
+        json!({"name": "operator", "image": "docker.io/library/threatrelay-operator:local", "args": ["crd"]});
+    for (name, container) in [("relay", container), ("operator", command)] {
+        let mut pod = restricted_pod(container);
+        pod["restartPolicy"] = "Never".into();
+        pod["terminationGracePeriodSeconds"] = 40.into();
+        let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": pod});
+        cluster.api().create(&path, &pod).await.unwrap();
+    }
+    let until = async |name: &str, pointer: &str, wanted: Value| {
+        let status = async || cluster.api().field(&format!("{path}/{name}"), "/status").await.unwrap();
+        let wait = Eventually::new(format!("{name}: {pointer} is {wanted}")).within(Duration::from_mins(1));
+        wait.matches(status, |status| status.pointer(pointer) == Some(&wanted)).await.unwrap();
+    };
+    until("relay", "/containerStatuses/0/ready", json!(true)).await;
+    until("operator", "/phase", json!("Succeeded")).await;
 }

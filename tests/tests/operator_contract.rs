@@ -63,10 +63,18 @@ const OPERATOR: &[&str] = &[
 ];
 
 const TUNING: &str = "tuned for OTX itself; whoever needs another value runs the chart of the relay alone";
+const FILTERS: &str = "no field of the spec; a relay that reads a file or an environment of its own has it";
 const LIMITS: &str = "bounds what a caller may cost; memory limits of the pod are chosen for it";
 
 /// Settings that stay at the relay's default, and why.
 const DEFAULT_ONLY: &[(&str, &str)] = &[
+    ("filter.authors", FILTERS),
+    ("filter.ignoredAuthors", FILTERS),
+    ("filter.maxAgeDays", FILTERS),
+    ("filter.tlp", FILTERS),
+    ("filter.subscribedOnly", FILTERS),
+    ("verdict.trustedAuthors", FILTERS),
+    ("page.lookup", "opens the data path to browsers, which no field of the spec asks for"),
     ("otx.userAgent", "OTX knows the integration by it"),
     ("otx.maxConcurrentCalls", TUNING),
     ("otx.maxConcurrentCallsPerKey", TUNING),
@@ -238,6 +246,8 @@ fn a_field_and_its_setting_have_the_same_default() {
         match *path {
             // No pod has a terminal.
             "log.format" => assert_eq!((shown.as_deref(), relays), (Some("json"), Some("auto"))),
+            // What runs in a cluster goes on answering as it does until its owner asks for more.
+            "answers" => assert_eq!((shown.as_deref(), relays), (Some("parity"), Some("rich"))),
             // Must be given.
             "auth.audiences" => assert_eq!((shown.as_deref(), relays), (Some(""), None)),
             _ => assert_eq!(shown.as_deref(), relays, "{path}"),

@@ -3,14 +3,17 @@
 #![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
 
 use std::collections::BTreeSet;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
-use serde_json::Value;
 use tests::eventually::Eventually;
-use tests::fake_otx::{FakeOtx, Fault, Route, Rule};
+use tests::fake_otx::{FakeOtx, Fault, KEY, Route, Rule};
+use tests::issuer::{Issuer, claims};
+use tests::jwks_server::{Document, JwksServer};
 use tests::otlp::Collector;
+use tests::prometheus::Prometheus;
 use tests::relay::{Builder, TestRelay, payload};
+use tests::tls::{Authority, Certificate};
 
 const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/metrics.md");
 
@@ -23,10 +26,33 @@ async fn used(fake: &FakeOtx, collector: &Collector) -> (TestRelay, String) {
     (relay, answer.headers["x-trace-id"].to_str().unwrap().to_owned())
 }
 
+/// The value of a series, its labels included.
+fn value(text: &str, series: &str) -> f64 {
+    let line = text.lines().find(|line| line.strip_prefix(series).is_some_and(|rest| rest.starts_with(' ')));
+    line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or_default()
+}
+
+/// A relay that fetches its keys from `server`, made with a signer that has asked once.
+async fn fetching(fake: &FakeOtx, signer: &Issuer, server: &JwksServer, authority: &Authority) -> TestRelay {
+    let relay = Builder::new(&fake.url())
+        .unset("THREATRELAY_AUTH_JWKS_FILE")
+        .set("THREATRELAY_AUTH_JWKS_HOSTS", &server.host())
+        .set("THREATRELAY_AUTH_ALLOW_PRIVATE_JWKS", "true")
+        .set("THREATRELAY_AUTH_JWKS_TTL", "1ms")
+        .set_file("THREATRELAY_EXTRA_CA_FILE", authority.pem())
+        .start()
+        .await;
+    relay.post_with("/health", &signer.token(&claims(KEY, &server.host())).unwrap(), "").await;
+    relay
+}
+
 #[tokio::test]
 async fn the_document_names_what_is_exposed_and_nothing_else() {
     let (fake, collector) = (FakeOtx::start().await.unwrap(), Collector::start().await);
-    let text = used(&fake, &collector).await.0.metrics().await;
+    let (authority, signer) = (Authority::new(), Issuer::generate("k1").unwrap());
+    let server = JwksServer::start(&authority, Certificate::Good, Document::of(&[&signer])).await.unwrap();
+    let text = used(&fake, &collector).await.0.metrics().await
+        + &fetching(&fake, &signer, &server, &authority).await.metrics().await;
     let exposed = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
     let document = std::fs::read_to_string(DOCUMENT).unwrap();
     let documented = document.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
@@ -61,10 +87,6 @@ async fn what_is_measured_has_its_value() {
     ] {
         assert!(text.lines().any(|found| found == line), "no line {line} in\n{text}");
     }
-    let value = |name: &str| {
-        let line = text.lines().find(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(' ')));
-        line.and_then(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).unwrap_or_default()
-    };
     for name in [
         "relay_cache_entries",
         "relay_cache_bytes",
@@ -75,9 +97,9 @@ async fn what_is_measured_has_its_value() {
         "process_max_fds",
         "process_threads",
     ] {
-        assert!(value(name) > 0.0, "{name} in\n{text}");
+        assert!(value(&text, name) > 0.0, "{name} in\n{text}");
     }
-    assert!(value("relay_upstream_ratelimit_remaining") < 10_000.0);
+    assert!(value(&text, "relay_upstream_ratelimit_remaining") < 10_000.0);
     let client = "http_client_request_duration_seconds_count{server_address=\"127.0.0.1\",http_request_method=\"GET\",\
         http_response_status_code=\"503\",error_type=\"status\",\
         url_template=\"/api/v1/indicators/{type}/{value}/{section}\"} 1";
@@ -85,38 +107,53 @@ async fn what_is_measured_has_its_value() {
 }
 
 #[tokio::test]
+async fn keys_have_the_time_they_are_from_and_count_what_fails() {
+    let fake = FakeOtx::start().await.unwrap();
+    let (authority, signer) = (Authority::new(), Issuer::generate("k1").unwrap());
+    let server = JwksServer::start(&authority, Certificate::Good, Document::of(&[&signer])).await.unwrap();
+    let relay = fetching(&fake, &signer, &server, &authority).await;
+    let host = server.host();
+    let fetched = format!("relay_jwks_fetched_timestamp_seconds{{jwks_host=\"{host}\"}}");
+    let first = value(&relay.metrics().await, &fetched);
+    server.set(Document::redirect("https://elsewhere.example/"));
+    relay.post_with("/health", &signer.token(&claims(KEY, &host)).unwrap(), "").await;
+    let text = relay.metrics().await;
+    let refreshes =
+        |outcome| value(&text, &format!("relay_jwks_refresh_total{{jwks_host=\"{host}\",outcome=\"{outcome}\"}}"));
+    assert!(first > 1.7e9 && (value(&text, &fetched) - first).abs() < 0.5, "{text}");
+    assert!((refreshes("ok") - 1.0).abs() < 0.5 && refreshes("error") >= 1.0, "{text}");
+
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("default"), KEY).unwrap();
+    let relay =
+        Builder::new(&fake.url()).set("THREATRELAY_OTX_KEYS_DIR", &folder.path().display().to_string()).start().await;
+    let errors = "relay_credential_reload_errors_total{setting=\"otx.keysDir\"}";
+    let loaded = "relay_credential_last_reload_timestamp_seconds{setting=\"otx.keysDir\"}";
+    let text = relay.metrics().await;
+    assert!(value(&text, loaded) > 1.7e9 && value(&text, errors) == 0.0, "{text}");
+    std::fs::write(folder.path().join("default"), "").unwrap();
+    let counted = Eventually::new("the key file that turned bad is counted").within(Duration::from_secs(20));
+    counted
+        .ok(async || match value(&relay.metrics().await, errors) {
+            1.0 => Ok(()),
+            other => Err(other.to_string()),
+        })
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
 async fn a_real_prometheus_leads_from_a_histogram_to_the_trace() {
     let (fake, collector) = (FakeOtx::start().await.unwrap(), Collector::start().await);
     let (relay, id) = used(&fake, &collector).await;
-    let folder = tempfile::tempdir().unwrap();
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let config = folder.path().join("prometheus.yml");
-    let target = relay.admin();
-    let text = format!(
-        "scrape_configs:\n- job_name: relay\n  scrape_interval: 1s\n  static_configs:\n  - targets: ['{target}']\n"
-    );
-    std::fs::write(&config, text).unwrap();
-    let _prometheus = tokio::process::Command::new("prometheus")
-        .arg(format!("--config.file={}", config.display()))
-        .arg(format!("--storage.tsdb.path={}", folder.path().join("data").display()))
-        .arg(format!("--web.listen-address=127.0.0.1:{port}"))
-        .arg("--enable-feature=exemplar-storage")
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
-    let client = reqwest::Client::new();
+    let prometheus = Prometheus::scraping(&[("relay", relay.admin())], None);
     for histogram in ["http_server_request_duration_seconds_bucket", "http_client_request_duration_seconds_bucket"] {
-        let url = format!("http://127.0.0.1:{port}/api/v1/query_exemplars?query={histogram}&start=0&end=9999999999");
         let found =
             Eventually::new(format!("an exemplar of {histogram} names the trace")).within(Duration::from_secs(30));
+        let range = [("query", histogram), ("start", "0"), ("end", "9999999999")];
         found
             .ok(async || {
-                let answer = client.get(&url).send().await.map_err(|error| error.to_string())?;
-                let answer = answer.bytes().await.map_err(|error| error.to_string())?;
-                let answer: Value = serde_json::from_slice(&answer).map_err(|error| error.to_string())?;
+                let answer = prometheus.get("query_exemplars", &range).await?;
                 if answer.to_string().contains(&id) { Ok(()) } else { Err(answer.to_string()) }
             })
             .await

@@ -1,4 +1,4 @@
-//! The threat model names tests that exist.
+//! The threat model and the list of capabilities name tests that exist.
 #![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
 
 use std::fs;
@@ -21,13 +21,27 @@ fn exists(suite: &str, test: &str) -> bool {
     code.contains(&format!("fn {test}(")) || code.contains(&format!("\"{test}\""))
 }
 
+fn page(name: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(name)).unwrap()
+}
+
 #[test]
-fn every_test_that_the_threat_model_names_exists() {
-    let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/threat-model.md")).unwrap();
-    let tests = named(&page);
-    assert!(tests.len() > 20, "only {} tests are named", tests.len());
-    let absent: Vec<_> = tests.into_iter().filter(|(suite, test)| !exists(suite, test)).collect();
-    assert!(absent.is_empty(), "{absent:?}");
+fn every_test_that_a_document_names_exists() {
+    for name in ["threat-model.md", "capabilities.md"] {
+        let page = page(name);
+        let tests = named(&page);
+        assert!(tests.len() > 20, "{name}: only {} tests are named", tests.len());
+        let absent: Vec<_> = tests.into_iter().filter(|(suite, test)| !exists(suite, test)).collect();
+        assert!(absent.is_empty(), "{name}: {absent:?}");
+    }
+}
+
+#[test]
+fn every_capability_is_shown_by_a_test_or_said_not_to_be_there() {
+    let page = page("capabilities.md");
+    let rows = page.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| question"));
+    let claimed: Vec<_> = rows.filter(|row| named(row).is_empty() && !row.ends_with("| not there |")).collect();
+    assert!(claimed.is_empty(), "{claimed:#?}");
 }
 
 #[test]

@@ -8,8 +8,10 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
+use opentelemetry_proto::tonic::trace::v1::status::StatusCode as Status;
 use serde_json::json;
 use tests::fake_otx::{At, FakeOtx, Fault, How, Route, Rule};
+use tests::otlp::Collector;
 use tests::relay::{Builder, TestRelay, payload};
 use tests::tls::{Authority, Certificate};
 use threatrelay::demo::upstream::{Account, Dataset};
@@ -114,7 +116,18 @@ impl Said {
         }
     }
 
-    fn log(&mut self, relay: &mut TestRelay) {
+    /// Ends the relay and takes in its log and its spans.
+    async fn end(&mut self, relay: &mut TestRelay, collector: &Collector) {
+        let process = relay.process().unwrap();
+        process.signal("TERM").await;
+        process.ended(Duration::from_secs(20)).await;
+        let spans = collector.spans();
+        for name in ["POST /observe/observables", "POST /health", "jwt.verify"] {
+            assert!(spans.iter().any(|span| span.name == name), "no span {name} among {}", spans.len());
+        }
+        assert!(spans.iter().any(|span| span.status == Status::Error), "no failure is told of");
+        assert!(collector.was_told(ASKED[0].1), "what spans say does not stand in them as text");
+        self.0.push_str(&String::from_utf8_lossy(&collector.bodies()));
         let log = relay.process().unwrap().log();
         assert!(log.contains("\"TRACE\""), "not talkative: {log}");
         self.0.push_str(&log);
@@ -178,8 +191,11 @@ async fn ask_all(said: &mut Said, canaries: &mut Canaries, relay: &TestRelay, fa
     said.ask(relay, "/version", &[("x-token", &good), ("cookie", &good)], "").await;
 }
 
-fn talkative(fake: &FakeOtx) -> Builder {
+fn talkative(fake: &FakeOtx, collector: &Collector) -> Builder {
     Builder::new(&fake.url())
+        .set("THREATRELAY_TELEMETRY_OTLP_ENDPOINT", collector.url())
+        .set("THREATRELAY_TELEMETRY_RECORD_OBSERVABLES", "true")
+        .set("THREATRELAY_TELEMETRY_TRUST_TRACEPARENT", "true")
         .set("THREATRELAY_LOG_LEVEL", "trace")
         .set("THREATRELAY_OTX_CALL_TIMEOUT", "300ms")
         .set("THREATRELAY_OTX_DEADLINE", "1s")
@@ -217,14 +233,13 @@ async fn nothing_is_said_of_keys_and_tokens() {
     canaries.add(&key);
     let authority = Authority::new();
     let fake = fake_with(&key, Some(&authority)).await;
-    let builder = talkative(&fake).set_file("THREATRELAY_EXTRA_CA_FILE", authority.pem());
+    let collector = Collector::start().await;
+    let builder = talkative(&fake, &collector).set_file("THREATRELAY_EXTRA_CA_FILE", authority.pem());
     said.config(&builder).await;
     let mut relay = builder.spawn().await;
     ask_all(&mut said, &mut canaries, &relay, &fake, &key).await;
     said.admin(&relay).await;
-    relay.process().unwrap().signal("TERM").await;
-    relay.process().unwrap().ended(Duration::from_secs(20)).await;
-    said.log(&mut relay);
+    said.end(&mut relay, &collector).await;
     assert!(fake.total() > 20, "OTX was hardly asked");
     check(&canaries, &said);
 }
@@ -232,20 +247,22 @@ async fn nothing_is_said_of_keys_and_tokens() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_said_of_what_stands_in_files() {
     let (mut canaries, mut said) = (Canaries::default(), Said::default());
-    let (key, broken, secret, password) = (canary(), canary(), canary(), canary());
-    for secret in [&key, &broken, &secret, &password] {
+    let [key, broken, secret, password, collects] = std::array::from_fn(|_| canary());
+    for secret in [&key, &broken, &secret, &password, &collects] {
         canaries.add(secret);
     }
     let fake = fake_with(&key, None).await;
     let keys = tempfile::tempdir().unwrap();
     std::fs::write(keys.path().join("default"), &key).unwrap();
-    let builder = talkative(&fake)
+    let collector = Collector::start().await;
+    let builder = talkative(&fake, &collector)
         .set("THREATRELAY_OTX_KEYS_DIR", &keys.path().display().to_string())
         .set("THREATRELAY_AUTH_MODE", "hs256")
         .set_file("THREATRELAY_AUTH_HS256_SECRET_FILE", &secret)
         .set("THREATRELAY_CACHE_ENABLED", "true")
         .set("THREATRELAY_CACHE_SHARED_URL", &format!("redis://{}", fake.address()))
-        .set_file("THREATRELAY_CACHE_SHARED_PASSWORD_FILE", &password);
+        .set_file("THREATRELAY_CACHE_SHARED_PASSWORD_FILE", &password)
+        .set_file("THREATRELAY_TELEMETRY_OTLP_HEADERS_FILE", &format!("x-collector-key: {collects}"));
     said.config(&builder).await;
     let mut relay = builder.spawn().await;
     let signed = |secret: &str| {
@@ -263,7 +280,7 @@ async fn nothing_is_said_of_what_stands_in_files() {
     let said_so = async || relay.process().unwrap().log().contains("new key file left out");
     tests::eventually::Eventually::new("the broken key is refused").matches(said_so, |said| *said).await.unwrap();
     said.admin(&relay).await;
-    said.log(&mut relay);
+    said.end(&mut relay, &collector).await;
     assert!(fake.total() > 0, "OTX was not asked: {}", said.0);
     check(&canaries, &said);
 }
@@ -281,6 +298,9 @@ async fn a_start_that_fails_says_nothing_of_the_files_it_read() {
         Builder::new(&format!("http://user:{secret}@127.0.0.1:9")),
         Builder::new("http://127.0.0.1:9")
             .set("THREATRELAY_CACHE_SHARED_URL", &format!("redis://:{secret}@127.0.0.1")),
+        Builder::new("http://127.0.0.1:9")
+            .set("THREATRELAY_TELEMETRY_OTLP_ENDPOINT", "http://127.0.0.1:9")
+            .set_file("THREATRELAY_TELEMETRY_OTLP_HEADERS_FILE", &secret),
         Builder::new("http://127.0.0.1:9").set("THREATRELAY_OTX_PROXY", &format!("http://user:{secret}@127.0.0.1")),
     ];
     for builder in starts {

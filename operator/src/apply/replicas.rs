@@ -8,12 +8,10 @@ use crate::client::MANAGER;
 
 /// What is wanted of a Deployment whose replicas an autoscaler decides.
 ///
-/// A number in `desired` does not count. A field that was ours and is no longer applied would be *removed*, and the API
+/// `desired` has no number yet. A field that was ours and is no longer applied would be *removed*, and the API
 /// server would put 1 in its place: so the live value is applied on, until the autoscaler has written the field itself
 /// and thereby holds it. A Deployment that is new, or at 0 (where an autoscaler rests), starts at `least`.
 pub(super) fn keep(desired: &mut Value, live: Option<&Value>, least: i64) {
-    // Taken out, not set to null: an applied null is a field that we hold and that says nothing, so 1.
-    desired["spec"].as_object_mut().map(|spec| spec.remove("replicas"));
     let count = live.and_then(|live| live["spec"]["replicas"].as_i64()).unwrap_or(0);
     let is_held = live.is_some_and(|live| managed::others_hold(live, MANAGER, &["spec", "replicas"]));
     if count == 0 {
@@ -52,7 +50,7 @@ mod tests {
             ("at rest: start at the least", Some(deployment(0, true, false)), json!(2)),
             ("at rest, scaled by hand: start at the least", Some(deployment(0, false, true)), json!(2)),
         ] {
-            let mut desired = json!({"spec": {"template": {}, "replicas": 9}});
+            let mut desired = json!({"spec": {"template": {}}});
             keep(&mut desired, live.as_ref(), 2);
             let found = desired["spec"].get("replicas").cloned();
             assert_eq!(found, (!expected.is_null()).then_some(expected), "{case}");

@@ -37,16 +37,27 @@ impl<'a> Observables<'a> {
     /// # Errors
     /// [`Refusal`], as the module says.
     pub async fn receive(app: &'a App, headers: &HeaderMap, body: impl Body<Data = Bytes>) -> Result<Self, Refusal> {
-        let limits = &app.config.limits;
-        check_headers(headers, limits)?;
-        let mut received = pin!(receive(app, body));
-        // Most bodies came with their heads and need no timer.
-        let received = match received.as_mut().now_or_never() {
-            Some(received) => received,
-            None => timeout(limits.body_timeout, received).await.unwrap_or_else(|_| Err(too_slow(limits))),
-        };
-        let (body, room) = received?;
-        Ok(Self { list: payload::read(&body, limits.observables)?, room })
+        let (body, room) = whole(app, headers, body).await?;
+        Ok(Self { list: payload::read(&body, app.config.limits.observables)?, room })
+    }
+}
+
+/// The whole body of a request, within the limits on size and time, with the room that it takes.
+///
+/// # Errors
+/// 413, 408, 415, 400 or 503, as the module says.
+pub async fn whole<'a>(
+    app: &'a App,
+    headers: &HeaderMap,
+    body: impl Body<Data = Bytes>,
+) -> Result<(Vec<u8>, Option<SemaphorePermit<'a>>), HttpError> {
+    let limits = &app.config.limits;
+    check_headers(headers, limits)?;
+    let mut received = pin!(receive(app, body));
+    // Most bodies came with their heads and need no timer.
+    match received.as_mut().now_or_never() {
+        Some(received) => received,
+        None => timeout(limits.body_timeout, received).await.unwrap_or_else(|_| Err(too_slow(limits))),
     }
 }
 

@@ -3,6 +3,7 @@
 //! words of marshmallow.
 
 mod encoding;
+pub mod fields;
 mod scan;
 #[cfg(test)]
 mod tests;

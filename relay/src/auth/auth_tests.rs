@@ -23,7 +23,8 @@ fn authenticator(dir: &Path, more: &[(&str, &str)]) -> Authenticator {
         ("THREATRELAY_AUTH_JWKS_FILE".to_owned(), file.to_str().unwrap().to_owned()),
     ];
     env.extend(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-    Authenticator::new(&config::load(None, env.into_iter()).unwrap().config, &Outside::default()).unwrap()
+    Authenticator::new(&config::load(None, env.into_iter()).unwrap().config, &Outside::default(), &Metrics::default())
+        .unwrap()
 }
 
 /// Claims that are accepted, with some replaced; a null takes its claim away.
@@ -150,8 +151,12 @@ async fn exp_is_needed_when_it_is_required() {
 #[tokio::test]
 async fn a_jwks_host_is_needed_when_keys_are_fetched_and_only_then() {
     let env = [("THREATRELAY_AUTH_AUDIENCES".to_owned(), AUDIENCE.to_owned())];
-    let fetching =
-        Authenticator::new(&config::load(None, env.into_iter()).unwrap().config, &Outside::default()).unwrap();
+    let fetching = Authenticator::new(
+        &config::load(None, env.into_iter()).unwrap().config,
+        &Outside::default(),
+        &Metrics::default(),
+    )
+    .unwrap();
     let message = |host: Value| {
         let token = SIGNER.token(&claims(&json!({"jwks_host": host})));
         let fetching = &fetching;
@@ -228,7 +233,10 @@ async fn a_start_with_an_unusable_file_names_its_setting() {
         config::load(None, env.into_iter()).unwrap().config
     };
     let said = |config: &Config| {
-        Authenticator::new(config, &Outside::default()).err().map(|error| error.to_string()).unwrap_or_default()
+        Authenticator::new(config, &Outside::default(), &Metrics::default())
+            .err()
+            .map(|error| error.to_string())
+            .unwrap_or_default()
     };
     for (content, why) in [
         ("{", "it is not JSON"),

@@ -17,6 +17,7 @@ use url::Url;
 use super::fetch::{FetchError, chain, fetch};
 use super::freshness::{Freshness, Step, Times};
 use super::jwk::{KeySet, NotAKeySet};
+use super::metrics::{HostMetrics, Metrics};
 use super::refused::Refused;
 use crate::broken::{self, Defect};
 
@@ -27,6 +28,7 @@ struct Host {
     url: Url,
     client: Client,
     times: Times,
+    metrics: HostMetrics,
     state: Mutex<State>,
 }
 
@@ -43,10 +45,11 @@ impl Jwks {
     /// Keys of these hosts, each `host` or `host:port`. Names that make no URL are left out; the configuration lets
     /// none through.
     #[must_use]
-    pub fn new(hosts: &[String], client: &Client, times: Times) -> Self {
+    pub fn new(hosts: &[String], client: &Client, times: Times, metrics: &Metrics) -> Self {
         let host = |name: &String| {
             let url = Url::parse(&format!("https://{name}/.well-known/jwks")).ok()?;
-            let host = Host { url, client: client.clone(), times, state: Mutex::default() };
+            let metrics = metrics.host(name);
+            let host = Host { url, client: client.clone(), times, metrics, state: Mutex::default() };
             Some((name.clone(), Arc::new(host)))
         };
         Self(hosts.iter().filter_map(host).collect())
@@ -75,7 +78,7 @@ impl Jwks {
     /// A host that is not allowed, for [`Defect::AnyJwksHost`].
     fn stray(&self, name: &str) -> Option<Arc<Host>> {
         let Host { client, times, .. } = &**self.0.values().next()?;
-        Self::new(&[name.to_owned()], client, *times).0.into_values().next()
+        Self::new(&[name.to_owned()], client, *times, &Metrics::default()).0.into_values().next()
     }
 }
 
@@ -137,6 +140,7 @@ impl Host {
     }
 
     fn store(&self, fetched: Result<KeySet, FetchError>) {
+        self.metrics.fetched(fetched.is_ok());
         let outcome = match fetched {
             Ok(keys) => {
                 tracing::debug!(url = %self.url, keys = keys.len(), "JWKS fetched");

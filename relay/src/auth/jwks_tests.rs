@@ -90,7 +90,7 @@ impl JwksHost {
 
     fn jwks(&self, times: Times) -> Jwks {
         let client = client(Duration::from_secs(5), true, Some(CERTIFICATE.1.path()));
-        Jwks::new(std::slice::from_ref(&self.name), &client, times)
+        Jwks::new(std::slice::from_ref(&self.name), &client, times, &Metrics::default())
     }
 
     /// What asking for this `kid` comes to.
@@ -214,7 +214,7 @@ async fn answers_without_keys_are_refused_and_last_keys_serve_on() {
 async fn a_silent_host_costs_the_timeout_once() {
     let host = JwksHost::start(Vec::new()).await;
     let client = client(Duration::from_millis(200), true, Some(CERTIFICATE.1.path()));
-    let jwks = Jwks::new(std::slice::from_ref(&host.name), &client, TIMES);
+    let jwks = Jwks::new(std::slice::from_ref(&host.name), &client, TIMES, &Metrics::default());
     assert_eq!(host.ask(&jwks, "key-1").await, Err(Refused::JwksUnavailable));
     let again = Instant::now();
     assert_eq!(host.ask(&jwks, "key-1").await, Err(Refused::JwksUnavailable));
@@ -227,7 +227,12 @@ async fn a_certificate_that_nobody_vouches_for_is_refused() {
     let other = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(other.cert.pem().as_bytes()).unwrap();
-    let jwks = Jwks::new(std::slice::from_ref(&host.name), &client(PATIENCE, true, Some(file.path())), TIMES);
+    let jwks = Jwks::new(
+        std::slice::from_ref(&host.name),
+        &client(PATIENCE, true, Some(file.path())),
+        TIMES,
+        &Metrics::default(),
+    );
     assert_eq!(host.ask(&jwks, "key-1").await, Err(Refused::JwksUnavailable));
 }
 
@@ -235,7 +240,7 @@ async fn a_certificate_that_nobody_vouches_for_is_refused() {
 async fn an_allowed_name_with_a_private_address_is_not_connected_to() {
     let host = JwksHost::start(keys_of(&[&SIGNER])).await;
     let client = client(PATIENCE, false, Some(CERTIFICATE.1.path()));
-    let jwks = Jwks::new(std::slice::from_ref(&host.name), &client, TIMES);
+    let jwks = Jwks::new(std::slice::from_ref(&host.name), &client, TIMES, &Metrics::default());
     assert_eq!(host.ask(&jwks, "key-1").await, Err(Refused::JwksUnavailable));
     assert_eq!(host.connections(), 0);
 }

@@ -7,8 +7,9 @@ use std::path::PathBuf;
 use secrecy::{ExposeSecret, SecretSlice, SecretString};
 use serde_json::Value;
 
+use super::metrics::PlaceMetrics;
 use super::refused::Refused;
-use super::reload::{Place, Reloaded, Snapshot, Unusable, without_last_break};
+use super::reload::{Parsed, Place, Reloaded, Snapshot, Unusable, without_last_break};
 use crate::otx::key::OtxKey;
 
 /// The file of tokens that name none.
@@ -24,8 +25,8 @@ impl HeldKeys {
     ///
     /// # Errors
     /// [`Unusable`] when the directory, or any file in it that is named like a key, cannot be used.
-    pub fn start(directory: PathBuf) -> Result<Self, Unusable> {
-        Reloaded::start(Place::Directory(directory), parse).map(Self)
+    pub fn start(directory: PathBuf, metrics: PlaceMetrics) -> Result<Self, Unusable> {
+        Reloaded::start(Place::Directory(directory), parse, metrics).map(Self)
     }
 
     /// The key that a token's claim `key_ref` names.
@@ -70,13 +71,16 @@ fn find(keys: &HashMap<String, OtxKey>, key_ref: Option<&Value>) -> Result<OtxKe
     }
 }
 
-fn parse(snapshot: &Snapshot, previous: Option<&HashMap<String, OtxKey>>) -> Result<HashMap<String, OtxKey>, String> {
-    let mut keys = HashMap::new();
+type Keys = HashMap<String, OtxKey>;
+
+fn parse(snapshot: &Snapshot, previous: Option<&Keys>) -> Result<Parsed<Keys>, String> {
+    let (mut keys, mut left_out) = (Keys::new(), 0);
     for (name, content) in snapshot.iter().filter(|(name, _)| is_key_name(name)) {
         let key = match (read(content), previous) {
             (Ok(key), _) => key,
             (Err(why), None) => return Err(format!("the file {name} {why}")),
             (Err(why), Some(previous)) => {
+                left_out += 1;
                 let Some(old) = previous.get(name) else {
                     tracing::error!(key_ref = name, "new key file left out: it {why}");
                     continue;
@@ -87,7 +91,7 @@ fn parse(snapshot: &Snapshot, previous: Option<&HashMap<String, OtxKey>>) -> Res
         };
         keys.insert(name.clone(), key);
     }
-    Ok(keys)
+    Ok(Parsed { value: keys, left_out })
 }
 
 fn read(content: &SecretSlice<u8>) -> Result<OtxKey, &'static str> {
@@ -117,7 +121,7 @@ mod tests {
     }
 
     fn keys(files: &[(&str, &str)]) -> HashMap<String, OtxKey> {
-        parse(&snapshot(files), None).unwrap()
+        parse(&snapshot(files), None).unwrap().value
     }
 
     fn sent(key: Result<OtxKey, Refused>) -> String {
@@ -177,6 +181,8 @@ mod tests {
     fn later_a_bad_key_file_keeps_its_old_key_and_the_others_change() {
         let before = keys(&[("default", "k0"), ("gone", "k1")]);
         let after = parse(&snapshot(&[("default", ""), ("new", "k2"), ("bad", "")]), Some(&before)).unwrap();
+        assert_eq!(after.left_out, 2);
+        let after = after.value;
         assert_eq!(sent(find(&after, None)), "k0");
         assert_eq!(sent(find(&after, Some(&json!("new")))), "k2");
         assert_eq!(sent(find(&after, Some(&json!("gone")))), "Unknown key_ref gone");

@@ -14,6 +14,7 @@ pub mod jwk;
 pub mod jwks;
 pub mod keys;
 pub mod limit;
+pub mod metrics;
 pub mod outside;
 pub mod refused;
 pub mod reload;
@@ -36,9 +37,10 @@ use freshness::Times;
 use jwk::KeySet;
 use jwks::Jwks;
 use keys::HeldKeys;
+use metrics::Metrics;
 use outside::Outside;
 pub use refused::Refused;
-use reload::{Place, Reloaded, Snapshot, without_last_break};
+use reload::{Parsed, Place, Reloaded, Snapshot, without_last_break};
 use token::Token;
 
 /// Characters of a `kid` that are traced; whoever sends a token writes it.
@@ -102,28 +104,32 @@ impl Authenticator {
     ///
     /// # Errors
     /// [`StartError`].
-    pub fn new(config: &Config, outside: &Outside) -> Result<Self, StartError> {
-        let at = |setting| move |why| StartError::Unusable { setting, why };
+    pub fn new(config: &Config, outside: &Outside, metrics: &Metrics) -> Result<Self, StartError> {
+        let unusable = |setting| move |why| StartError::Unusable { setting, why };
         let verifier = match &config.auth.mode {
-            AuthMode::Hs256 { secret_file } => Verifier::Secret(
-                Reloaded::start(Place::File(secret_file.clone()), parse_secret)
-                    .map_err(at("auth.hs256SecretFile"))?,
-            ),
+            AuthMode::Hs256 { secret_file } => {
+                let (setting, place) = ("auth.hs256SecretFile", Place::File(secret_file.clone()));
+                let secret = Reloaded::start(place, parse_secret, metrics.place(setting));
+                Verifier::Secret(secret.map_err(unusable(setting))?)
+            }
             AuthMode::Jwks(settings) => {
                 let audiences = settings.audiences.clone();
                 if let Some(file) = &settings.file {
-                    let keys = Reloaded::start(Place::File(file.clone()), parse_jwks).map_err(at("auth.jwksFile"))?;
-                    Verifier::File { keys, audiences }
+                    let (setting, place) = ("auth.jwksFile", Place::File(file.clone()));
+                    let keys = Reloaded::start(place, parse_jwks, metrics.place(setting));
+                    Verifier::File { keys: keys.map_err(unusable(setting))?, audiences }
                 } else {
                     let extra_ca = config.extra_ca_file.as_deref();
                     let client = fetch::client(settings.timeout, settings.allow_private, extra_ca, outside)?;
                     let times =
                         Times { ttl: settings.ttl, max_stale: settings.max_stale, cooldown: settings.cooldown };
-                    Verifier::Fetched { jwks: Jwks::new(&settings.hosts, &client, times), audiences }
+                    Verifier::Fetched { jwks: Jwks::new(&settings.hosts, &client, times, metrics), audiences }
                 }
             }
         };
-        let held_keys = config.otx.keys_dir.clone().map(HeldKeys::start).transpose().map_err(at("otx.keysDir"))?;
+        let setting = "otx.keysDir";
+        let held_keys = config.otx.keys_dir.clone().map(|dir| HeldKeys::start(dir, metrics.place(setting)));
+        let held_keys = held_keys.transpose().map_err(unusable(setting))?;
         Ok(Self { verifier, held_keys, exp_required: config.auth.require_exp, leeway: config.auth.leeway })
     }
 
@@ -192,22 +198,22 @@ fn unix_seconds() -> u64 {
 /// [`reload::Unusable`] when it cannot be read or holds no key.
 pub fn parse_jwks_file(file: &Path) -> Result<KeySet, reload::Unusable> {
     let place = Place::File(file.to_owned());
-    parse_jwks(&place.read()?, None).map_err(|why| place.unusable(&why))
+    parse_jwks(&place.read()?, None).map(|parsed| parsed.value).map_err(|why| place.unusable(&why))
 }
 
-fn parse_secret(snapshot: &Snapshot, _: Option<&DecodingKey>) -> Result<DecodingKey, String> {
+fn parse_secret(snapshot: &Snapshot, _: Option<&DecodingKey>) -> Result<Parsed<DecodingKey>, String> {
     let content = snapshot.values().next().map(ExposeSecret::expose_secret).unwrap_or_default();
     match without_last_break(content) {
         [] => Err("is empty; write the shared secret into it".to_owned()),
-        secret => Ok(DecodingKey::from_secret(secret)),
+        secret => Ok(Parsed::whole(DecodingKey::from_secret(secret))),
     }
 }
 
-fn parse_jwks(snapshot: &Snapshot, _: Option<&KeySet>) -> Result<KeySet, String> {
+fn parse_jwks(snapshot: &Snapshot, _: Option<&KeySet>) -> Result<Parsed<KeySet>, String> {
     let content = snapshot.values().next().map(ExposeSecret::expose_secret).unwrap_or_default();
     match KeySet::parse(content) {
         Ok(keys) if keys.is_empty() => Err("holds no RSA key that may verify RS256".to_owned()),
-        Ok(keys) => Ok(keys),
+        Ok(keys) => Ok(Parsed::whole(keys)),
         Err(error) => Err(error.to_string()),
     }
 }

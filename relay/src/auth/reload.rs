@@ -14,6 +14,8 @@ use aws_lc_rs::digest;
 use secrecy::{ExposeSecret, SecretSlice};
 use tokio_util::task::AbortOnDropHandle;
 
+use super::metrics::PlaceMetrics;
+
 /// Time between two looks at a place.
 const PAUSE: Duration = Duration::from_secs(2);
 /// Largest file that is read, in bytes.
@@ -24,7 +26,23 @@ pub type Snapshot = BTreeMap<String, SecretSlice<u8>>;
 
 /// Makes a value of a snapshot; the second argument is the value in use, absent at start. The error is the end of a
 /// sentence about the place and repeats no content.
-pub type Parse<T> = fn(&Snapshot, Option<&T>) -> Result<T, String>;
+pub type Parse<T> = fn(&Snapshot, Option<&T>) -> Result<Parsed<T>, String>;
+
+/// What was made of a snapshot.
+#[derive(Debug)]
+pub struct Parsed<T> {
+    /// The value to use.
+    pub value: T,
+    /// Files that had to be left out.
+    pub left_out: u64,
+}
+
+impl<T> Parsed<T> {
+    /// Made of all there is.
+    pub const fn whole(value: T) -> Self {
+        Self { value, left_out: 0 }
+    }
+}
 
 /// What is read.
 #[derive(Clone, Debug)]
@@ -54,8 +72,8 @@ impl<T: Send + Sync + 'static> Reloaded<T> {
     ///
     /// # Errors
     /// [`Unusable`] when the first reading fails.
-    pub fn start(place: Place, parse: Parse<T>) -> Result<Self, Unusable> {
-        let mut watch = Watch::start(place, parse)?;
+    pub fn start(place: Place, parse: Parse<T>, metrics: PlaceMetrics) -> Result<Self, Unusable> {
+        let mut watch = Watch::start(place, parse, metrics)?;
         let current = Arc::clone(&watch.current);
         let task = tokio::spawn(async move {
             loop {
@@ -86,6 +104,7 @@ impl<T: Send + Sync + 'static> Reloaded<T> {
 struct Watch<T> {
     place: Place,
     parse: Parse<T>,
+    metrics: PlaceMetrics,
     current: Arc<ArcSwap<T>>,
     /// Of the last snapshot, whether it could be parsed or not.
     seen: Fingerprint,
@@ -96,11 +115,12 @@ struct Watch<T> {
 type Fingerprint = [u8; 32];
 
 impl<T> Watch<T> {
-    fn start(place: Place, parse: Parse<T>) -> Result<Self, Unusable> {
+    fn start(place: Place, parse: Parse<T>, metrics: PlaceMetrics) -> Result<Self, Unusable> {
         let snapshot = place.read()?;
-        let value = parse(&snapshot, None).map_err(|why| place.unusable(&why))?;
-        let current = Arc::new(ArcSwap::from_pointee(value));
-        Ok(Self { place, parse, current, seen: fingerprint(&snapshot), unreadable: false })
+        let parsed = parse(&snapshot, None).map_err(|why| place.unusable(&why))?;
+        metrics.taken(parsed.left_out);
+        let current = Arc::new(ArcSwap::from_pointee(parsed.value));
+        Ok(Self { place, parse, metrics, current, seen: fingerprint(&snapshot), unreadable: false })
     }
 
     /// Takes over what has changed.
@@ -109,6 +129,7 @@ impl<T> Watch<T> {
             Ok(snapshot) => snapshot,
             Err(error) => {
                 if !std::mem::replace(&mut self.unreadable, true) {
+                    self.metrics.refused();
                     tracing::error!(%error, "cannot be read again; the last content stays in use");
                 }
                 return;
@@ -120,11 +141,13 @@ impl<T> Watch<T> {
             return;
         }
         match (self.parse)(&snapshot, Some(&self.current.load())) {
-            Ok(value) => {
-                self.current.store(Arc::new(value));
+            Ok(parsed) => {
+                self.metrics.taken(parsed.left_out);
+                self.current.store(Arc::new(parsed.value));
                 tracing::info!(path = %self.place.path().display(), "changed content is in use");
             }
             Err(why) => {
+                self.metrics.refused();
                 let error = self.place.unusable(&why);
                 tracing::error!(%error, "changed content is refused; the last good one stays in use");
             }
@@ -211,16 +234,16 @@ mod tests {
     use super::*;
 
     /// All names and contents in one text; a content `bad` is refused.
-    fn joined(snapshot: &Snapshot, _: Option<&String>) -> Result<String, String> {
+    fn joined(snapshot: &Snapshot, _: Option<&String>) -> Result<Parsed<String>, String> {
         let parts = snapshot.iter().map(|(name, content)| {
             format!("{name}={}", String::from_utf8_lossy(without_last_break(content.expose_secret())))
         });
         let text = parts.collect::<Vec<_>>().join(" ");
-        if text.contains("=bad") { Err("holds something bad".to_owned()) } else { Ok(text) }
+        if text.contains("=bad") { Err("holds something bad".to_owned()) } else { Ok(Parsed::whole(text)) }
     }
 
     fn watch(place: Place) -> Watch<String> {
-        Watch::start(place, joined).unwrap()
+        Watch::start(place, joined, PlaceMetrics::default()).unwrap()
     }
 
     fn value(watch: &Watch<String>) -> String {
@@ -285,7 +308,12 @@ mod tests {
     fn a_first_reading_that_fails_names_the_place() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("secret");
-        let said = |place| Watch::start(place, joined).err().map(|error| error.to_string()).unwrap_or_default();
+        let said = |place| {
+            Watch::start(place, joined, PlaceMetrics::default())
+                .err()
+                .map(|error| error.to_string())
+                .unwrap_or_default()
+        };
         assert!(said(Place::File(file.clone())).ends_with("/secret: No such file or directory (os error 2)"));
         fs::write(&file, "bad").unwrap();
         assert!(said(Place::File(file.clone())).ends_with("/secret: holds something bad"));
@@ -306,7 +334,8 @@ mod tests {
     #[tokio::test]
     async fn dropping_the_value_ends_the_task() {
         let dir = tempfile::tempdir().unwrap();
-        let reloaded = Reloaded::start(Place::Directory(dir.path().to_owned()), joined).unwrap();
+        let reloaded =
+            Reloaded::start(Place::Directory(dir.path().to_owned()), joined, PlaceMetrics::default()).unwrap();
         let current = Arc::downgrade(&reloaded.current);
         drop(reloaded);
         let gone = async {

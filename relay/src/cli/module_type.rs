@@ -7,6 +7,7 @@ use serde::Serialize;
 use url::Url;
 
 use super::outcome::{FAINT, Outcome, USAGE};
+use crate::config::Answers;
 use crate::router::Route;
 
 /// What to register.
@@ -27,6 +28,9 @@ pub(super) struct Registration {
     /// Leave the OTX key out of the module's form, because the relay holds keys itself (otx.keysDir)
     #[arg(long)]
     key_held_by_relay: bool,
+    /// Register what a relay with answers: parity serves, as the original did
+    #[arg(long)]
+    parity: bool,
     /// Take a plain http URL
     #[arg(long)]
     allow_http: bool,
@@ -137,7 +141,8 @@ const LOGO: &str = "data:image/svg+xml;base64,PHN2ZyB4bWxucz0iaHR0cDovL3d3dy53My
 
 /// Gives the document.
 pub(super) fn run(registration: &Registration) -> Outcome {
-    let Registration { url, region, audience, title, key_held_by_relay, allow_http, output } = registration;
+    let Registration { url, region, audience, title, key_held_by_relay, parity, allow_http, output } = registration;
+    let answers = if *parity { Answers::Parity } else { Answers::Rich };
     let is_usable = match url.scheme() {
         "https" => true,
         "http" => *allow_http,
@@ -154,9 +159,9 @@ pub(super) fn run(registration: &Registration) -> Outcome {
     let origin = url.origin().ascii_serialization();
     let audience = audience.as_deref().unwrap_or(&origin);
     let patch = Patch {
-        capabilities: capabilities(),
+        capabilities: capabilities(answers),
         properties: Properties {
-            supported_apis: supported_apis().collect(),
+            supported_apis: supported_apis(answers).collect(),
             url: url.as_str().trim_end_matches('/'),
             auth_type: "configuration-token",
             configuration_token_alg: "RS256",
@@ -223,14 +228,14 @@ fn module_type<'a>(title: &'a str, asks_for_key: bool, patch: Patch<'a>) -> Modu
     }
 }
 
-fn supported_apis() -> impl Iterator<Item = &'static str> {
-    Route::ALL.into_iter().filter_map(Route::supported_api)
+fn supported_apis(answers: Answers) -> impl Iterator<Item = &'static str> {
+    Route::ALL.into_iter().filter(move |route| route.is_served(answers)).filter_map(Route::supported_api)
 }
 
 /// One capability for every class of endpoints; its id is the first segment of their paths.
-fn capabilities() -> Vec<Named> {
+fn capabilities(answers: Answers) -> Vec<Named> {
     let mut capabilities: Vec<Named> = Vec::new();
-    for api in supported_apis() {
+    for api in supported_apis(answers) {
         let id = api.split('/').next().unwrap_or_default();
         let description = match id {
             "health" => "Check that the module works",

@@ -15,6 +15,8 @@ use std::time::Duration;
 use http::HeaderValue;
 use url::Url;
 
+use crate::ctim::Tlp;
+
 pub use problem::{Errors, Origin, Problem};
 pub use raw::CONFIG_VARIABLE;
 
@@ -73,6 +75,12 @@ pub struct Config {
     pub admin_listen: SocketAddr,
     /// How much an answer says.
     pub answers: Answers,
+    /// Which pulses rich answers show.
+    pub filter: Filter,
+    /// What verdicts are founded on.
+    pub verdict: Verdict,
+    /// What browsers are shown.
+    pub page: Page,
     /// How OTX is asked.
     pub otx: Otx,
     /// Who may ask.
@@ -98,6 +106,35 @@ pub enum Answers {
     Parity,
     /// The original's documents and what else is known.
     Rich,
+}
+
+/// Which of the pulses that hold an observable are shown: all, unless something is set.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Only pulses of these authors; of all when empty.
+    pub authors: Vec<String>,
+    /// No pulses of these authors.
+    pub ignored_authors: Vec<String>,
+    /// No pulses that have not changed for so many days.
+    pub max_age_days: Option<u32>,
+    /// No pulses of a more restricted colour; one without a colour counts as red.
+    pub tlp: Option<Tlp>,
+    /// Only pulses that the key's account subscribes to.
+    pub subscribed_only: bool,
+}
+
+/// What verdicts are founded on.
+#[derive(Clone, Debug)]
+pub struct Verdict {
+    /// Authors whose word alone suffices to call something malicious.
+    pub trusted_authors: Vec<String>,
+}
+
+/// What browsers are shown at `/`.
+#[derive(Clone, Copy, Debug)]
+pub struct Page {
+    /// With a form to look up one observable.
+    pub lookup: bool,
 }
 
 /// How OTX is asked.

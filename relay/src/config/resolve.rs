@@ -14,11 +14,13 @@ use super::problem::{Errors, Origin, Problem};
 use super::raw::Given;
 use super::table::{SETTINGS, Setting, find};
 use super::{
-    Answers, Auth, AuthMode, Cache, Config, EffectiveSetting, Jwks, Limits, Loaded, Log, LogFormat, Otlp, Otx,
-    SharedCache, Shutdown, Telemetry,
+    Answers, Auth, AuthMode, Cache, Config, EffectiveSetting, Filter, Jwks, Limits, Loaded, Log, LogFormat, Otlp,
+    Otx, Page, SharedCache, Shutdown, Telemetry, Verdict,
 };
 use crate::auth::resolver::is_public;
+use crate::ctim::Tlp;
 
+const PARITY: &str = "has no effect while answers is parity";
 const UNTRACED: &str = "has no effect without telemetry.otlp.endpoint";
 /// Shortest HS256 secret without a warning, in bytes (RFC 7518 section 3.2).
 const HS256_BYTES: u64 = 32;
@@ -140,6 +142,7 @@ impl Values {
             warn("otx.baseUrl", "is plain http, so OTX keys travel unencrypted; use https outside of tests");
         }
         let mode: &str = self.get("auth.mode")?;
+        let parity = self.get::<&str>("answers")? == "parity";
         let untraced = !self.is_given("telemetry.otlp.endpoint");
         let idle = [
             ("auth.hs256SecretFile", mode == "jwks", "has no effect in jwks mode"),
@@ -157,6 +160,12 @@ impl Values {
                 !self.is_given("cache.shared.url"),
                 "has no effect without cache.shared.url",
             ),
+            ("filter.authors", parity, PARITY),
+            ("filter.ignoredAuthors", parity, PARITY),
+            ("filter.maxAgeDays", parity, PARITY),
+            ("filter.tlp", parity, PARITY),
+            ("filter.subscribedOnly", parity, PARITY),
+            ("verdict.trustedAuthors", parity, PARITY),
             ("telemetry.otlp.headersFile", untraced, UNTRACED),
             ("telemetry.sampleRatio", untraced, UNTRACED),
             ("telemetry.recordObservables", untraced, UNTRACED),
@@ -201,6 +210,9 @@ impl Values {
                 "rich" => Answers::Rich,
                 _ => Answers::Parity,
             },
+            filter: self.filter()?,
+            verdict: Verdict { trusted_authors: self.get("verdict.trustedAuthors")? },
+            page: Page { lookup: self.get("page.lookup")? },
             otx: Otx {
                 web_url: self.optional("otx.webUrl")?.unwrap_or_else(|| base_url.clone()),
                 base_url,
@@ -261,6 +273,20 @@ impl Values {
                     _ => LogFormat::Auto,
                 },
             },
+        })
+    }
+
+    /// Parity shows what the original showed.
+    fn filter(&self) -> Result<Filter, Problem> {
+        if self.get::<&str>("answers")? == "parity" {
+            return Ok(Filter::default());
+        }
+        Ok(Filter {
+            authors: self.optional("filter.authors")?.unwrap_or_default(),
+            ignored_authors: self.optional("filter.ignoredAuthors")?.unwrap_or_default(),
+            max_age_days: self.optional("filter.maxAgeDays")?,
+            tlp: self.optional::<&str>("filter.tlp")?.and_then(Tlp::parse),
+            subscribed_only: self.get("filter.subscribedOnly")?,
         })
     }
 

@@ -30,7 +30,8 @@ fn an_audience_is_all_that_must_be_set() {
     let Loaded { config, warnings, .. } = load_from(MINIMAL, &[]).unwrap();
     assert_eq!(warnings, [""; 0]);
     assert_eq!(config.listen.to_string(), "0.0.0.0:9090");
-    assert_eq!(config.answers, Answers::Parity);
+    assert_eq!(config.answers, Answers::Rich);
+    assert_eq!(config.verdict.trusted_authors, ["AlienVault"]);
     assert_eq!(config.otx.base_url.as_str(), "https://otx.alienvault.com/");
     assert_eq!(config.otx.web_url, config.otx.base_url);
     assert_eq!(config.otx.user_agent, "SecureX Threat Response Integrations <tr-integrations-support@cisco.com>");
@@ -66,11 +67,11 @@ fn the_environment_beats_the_file_and_the_file_beats_the_default() {
 fn the_file_may_be_named_by_a_variable() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("relay.yaml");
-    std::fs::write(&file, format!("{MINIMAL}answers: rich\n")).unwrap();
+    std::fs::write(&file, format!("{MINIMAL}answers: parity\n")).unwrap();
     let env = [("THREATRELAY_CONFIG".to_owned(), file.to_str().unwrap().to_owned())];
-    assert_eq!(load(None, env.into_iter()).unwrap().config.answers, Answers::Rich);
+    assert_eq!(load(None, env.into_iter()).unwrap().config.answers, Answers::Parity);
     let absent = [("THREATRELAY_CONFIG".to_owned(), "/nowhere".to_owned())];
-    assert_eq!(load(Some(Path::new(&file)), absent.into_iter()).unwrap().config.answers, Answers::Rich);
+    assert_eq!(load(Some(Path::new(&file)), absent.into_iter()).unwrap().config.answers, Answers::Parity);
 }
 
 #[test]
@@ -89,6 +90,8 @@ fn every_setting_can_be_given_by_either_source() {
         ("cache.shared.url", _) => "redis://cache.example".to_owned(),
         ("otx.keysDir", _) => there.clone(),
         ("extraCaFile", _) => ca.clone(),
+        ("filter.maxAgeDays", _) => "30".to_owned(),
+        ("filter.tlp", _) => "amber".to_owned(),
         (name, _) if name.ends_with("File") => file.clone(),
         (name, None) if name.ends_with("Url") || name.ends_with("proxy") || name.ends_with("endpoint") => {
             "https://otx.example".to_owned()
@@ -123,6 +126,20 @@ fn all_problems_come_at_once_one_line_each() {
             "auth.audiences (THREATRELAY_AUTH_AUDIENCES), not set: without it a token made for another relay would be accepted here; for example https://relay.example.com, the origin that module_type.json names",
         ]
     );
+}
+
+#[test]
+fn filters_apply_to_rich_answers_and_are_said_to_be_idle_beside_parity() {
+    let yaml =
+        format!("{MINIMAL}filter: {{ignoredAuthors: [noise], maxAgeDays: 30, tlp: green, subscribedOnly: true}}\n");
+    let Loaded { config: Config { filter, .. }, warnings, .. } = load_from(&yaml, &[]).unwrap();
+    assert_eq!(warnings, [""; 0]);
+    assert_eq!((filter.ignored_authors, filter.max_age_days), (vec!["noise".to_owned()], Some(30)));
+    assert!(filter.tlp == Some(crate::ctim::Tlp::Green) && filter.subscribed_only);
+    let parity = load_from(&format!("{yaml}answers: parity\n"), &[]).unwrap();
+    assert!(parity.config.filter.ignored_authors.is_empty() && !parity.config.filter.subscribed_only);
+    assert_eq!(parity.warnings.len(), 4, "{:?}", parity.warnings);
+    assert!(parity.warnings.iter().all(|warning| warning.ends_with("has no effect while answers is parity")));
 }
 
 #[test]

@@ -64,8 +64,21 @@ const GIB: u64 = 1 << 30;
 pub const SETTINGS: &[Setting] = &[
     row("listen", "0.0.0.0:9090", Form::Address, "Address of the relay endpoints."),
     row("adminListen", "0.0.0.0:9091", Form::Address, "Address of probes, metrics and the log level."),
-    row("answers", "parity", Form::OneOf(&["parity", "rich"]),
+    row("answers", "rich", Form::OneOf(&["parity", "rich"]),
         "How much an answer says: `parity` gives exactly the original relay's documents, `rich` more of what OTX knows."),
+
+    unset("filter.authors", Form::List, "Only pulses of these authors are shown; those of all when not set."),
+    unset("filter.ignoredAuthors", Form::List, "Pulses of these authors are not shown."),
+    unset("filter.maxAgeDays", count(1, 36_500), "Pulses that have not changed for so many days are not shown."),
+    unset("filter.tlp", Form::OneOf(&["white", "green", "amber", "red"]),
+        "Pulses of a more restricted colour than this are not shown; one without a colour counts as red."),
+    row("filter.subscribedOnly", "false", Form::Switch,
+        "Whether only pulses are shown that the key's OTX account subscribes to, by themselves or by their author."),
+    row("verdict.trustedAuthors", "AlienVault", Form::List,
+        "Authors whose pulse alone suffices to call an observable malicious."),
+
+    row("page.lookup", "false", Form::Switch,
+        "Whether the page at `/` has a form to look up one observable with a token."),
 
     row("otx.baseUrl", "https://otx.alienvault.com", Form::Url(WEB),
         "Origin of the OTX API, with an optional path prefix; plain `http` is allowed with a warning at start."),

@@ -2,27 +2,51 @@
 
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 
-use super::{Indicator, Relationship, Sighting};
+use super::{Actor, AttackPattern, Indicator, Judgement, Malware, Relationship, Sighting, Verdict};
 
 /// The documents of one answer. No two of them share an id.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Bundle<'a> {
+    /// Adversaries that pulses name.
+    #[serde(skip_serializing_if = "Documents::is_empty")]
+    pub actors: Documents<Actor<'a>>,
+    /// ATT&CK techniques and tactics that pulses name.
+    #[serde(skip_serializing_if = "Documents::is_empty")]
+    pub attack_patterns: Documents<AttackPattern<'a>>,
     /// Pulses.
     #[serde(skip_serializing_if = "Documents::is_empty")]
     pub indicators: Documents<Indicator<'a>>,
-    /// Which sighting belongs to which pulse.
+    /// What is to be thought of observables, and why.
+    #[serde(skip_serializing_if = "Documents::is_empty")]
+    pub judgements: Documents<Judgement<'a>>,
+    /// Malware families that pulses name.
+    #[serde(skip_serializing_if = "Documents::is_empty")]
+    pub malwares: Documents<Malware<'a>>,
+    /// How the documents belong together.
     #[serde(skip_serializing_if = "Documents::is_empty")]
     pub relationships: Documents<Relationship>,
     /// Observables in pulses.
     #[serde(skip_serializing_if = "Documents::is_empty")]
     pub sightings: Documents<Sighting<'a>>,
+    /// Which judgement counts of an observable.
+    #[serde(skip_serializing_if = "Documents::is_empty")]
+    pub verdicts: Documents<Verdict<'a>>,
 }
 
 impl Bundle<'_> {
     /// True when nothing is known.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.indicators.is_empty() && self.relationships.is_empty() && self.sightings.is_empty()
+        let Self { actors, attack_patterns, indicators, judgements, malwares, relationships, sightings, verdicts } =
+            self;
+        actors.is_empty()
+            && attack_patterns.is_empty()
+            && indicators.is_empty()
+            && judgements.is_empty()
+            && malwares.is_empty()
+            && relationships.is_empty()
+            && sightings.is_empty()
+            && verdicts.is_empty()
     }
 }
 

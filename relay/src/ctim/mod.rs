@@ -4,17 +4,27 @@
 //! Lengths, enums and required fields are those of CTIM 1.3 (`threatgrid/ctim`, `src/ctim/schemas`); the documents name
 //! version 1.0.17, as the original's did.
 
+mod actor;
+mod attack_pattern;
 mod bundle;
 pub mod indicator;
+pub mod judgement;
+mod malware;
+mod reference;
 mod relationship;
 pub mod sighting;
 mod text;
 
 use uuid::Uuid;
 
+pub use actor::Actor;
+pub use attack_pattern::{AttackId, AttackPattern};
 pub use bundle::{Bundle, Documents};
 pub use indicator::Indicator;
-pub use relationship::Relationship;
+pub use judgement::{Disposition, Judgement, Verdict};
+pub use malware::Malware;
+pub use reference::ExternalReference;
+pub use relationship::{Bond, Relationship};
 use serde::Serialize;
 pub use sighting::{Observable, Sighting};
 pub use text::{Description, ShortDescription, Title};
@@ -27,12 +37,30 @@ pub const SOURCE: &str = "AlienVault OTX";
 /// Confidence in a statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Confidence {
-    /// What the original said of everything.
+    /// There is little to say for it.
+    Low,
+    /// There is something to say for it.
+    Medium,
+    /// There is much to say for it; what the original said of everything.
     High,
 }
 
-/// Traffic light protocol, version 1, as CTIM has it.
+/// How bad something is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Severity {
+    /// Not at all.
+    None,
+    /// Bad if it is true.
+    Medium,
+    /// Bad.
+    High,
+    /// Nobody can tell.
+    Unknown,
+}
+
+/// Traffic light protocol, version 1, as CTIM has it.
+/// Ordered from what may be told to everybody to what may be told to nobody else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Tlp {
     /// For everybody.

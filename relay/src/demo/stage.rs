@@ -89,6 +89,7 @@ impl Stage {
             ("THREATRELAY_OTX_BASE_URL", upstream.clone()),
             ("THREATRELAY_AUTH_AUDIENCES", relay.clone()),
             ("THREATRELAY_AUTH_JWKS_FILE", keys.file().display().to_string()),
+            ("THREATRELAY_PAGE_LOOKUP", "true".to_owned()),
             ("THREATRELAY_SHUTDOWN_LAME_DUCK", "0s".to_owned()),
         ];
         let config = load(None, settings.into_iter().map(|(name, value)| (name.to_owned(), value)))?.config;

@@ -28,7 +28,7 @@ async fn every_request_of_the_bundled_demo_is_answered_with_something_known() {
     let (text, failed) = walked(&stage).await;
     assert_eq!(failed, 0, "{text}");
     assert_eq!(text.matches("\"sightings\"").count(), 5, "{text}");
-    assert_eq!(text.matches("\ncurl -s").count(), 12, "{text}");
+    assert_eq!(text.matches("\ncurl -s").count(), 15, "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -53,7 +53,11 @@ async fn a_demo_on_captured_answers_is_answered() {
 async fn a_request_that_fails_is_counted() {
     let mut stage = stage(&args(None)).await;
     stage.token.push('x');
-    assert_eq!(walked(&stage).await.1, 6, "five look-ups and the health check need the token");
+    assert_eq!(
+        walked(&stage).await.1,
+        9,
+        "five look-ups, the verdicts, the health check and the tiles need the token"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -63,7 +67,7 @@ async fn the_printed_lines_carry_all_that_they_need() {
     Tour::of(&stage).print(&mut out).unwrap();
     let text = String::from_utf8(out).unwrap();
     let lines: Vec<&str> = text.lines().filter(|line| line.starts_with("curl ")).collect();
-    assert_eq!(lines.len(), 12);
+    assert_eq!(lines.len(), 15);
     for line in lines.iter().filter(|line| line.contains("/observe/")) {
         assert!(
             line.contains(&stage.token) && line.ends_with(&format!("{}/observe/observables", stage.relay)),

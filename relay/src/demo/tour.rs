@@ -52,7 +52,22 @@ impl<'a> Tour<'a> {
         let admin = |path: &str| format!("{}{path}", stage.admin);
         let health_check = vec![("Health-Check", "hello".to_owned())];
         requests.extend([
+            request(
+                "what to think of them, in short",
+                Method::POST,
+                at("/deliberate/observables"),
+                token(),
+                Some(all.clone().into()),
+            ),
             request("where to read more", Method::POST, at("/refer/observables"), vec![], Some(all.into())),
+            request("which tiles there are for a dashboard", Method::POST, at("/tiles"), token(), None),
+            request(
+                "what one of them shows",
+                Method::POST,
+                at("/tiles/tile-data"),
+                token(),
+                Some(json!({"tile_id": "otx-top-malware", "period": "last_24_hours"})),
+            ),
             request("whether the token and its key work", Method::POST, at("/health"), token(), None),
             request("which version this is", Method::POST, at("/version"), vec![], None),
             request("whether requests arrive", Method::GET, at("/watchdog"), health_check, None),
@@ -67,7 +82,8 @@ impl<'a> Tour<'a> {
     pub(super) fn print(&self, out: &mut impl Write) -> io::Result<()> {
         let Stage { relay, admin, upstream, .. } = self.stage;
         writeln!(out, "The relay answers on {relay}, its probes and metrics on {admin}.")?;
-        writeln!(out, "It asks the fixture upstream on {upstream}. Each line below works by itself; Ctrl-C ends.\n")?;
+        writeln!(out, "It asks the fixture upstream on {upstream}. A browser is shown a page on {relay}/.")?;
+        writeln!(out, "Each line below works by itself; Ctrl-C ends.\n")?;
         for request in &self.requests {
             writeln!(out, "# {}\n{}\n", request.title, request.curl())?;
         }

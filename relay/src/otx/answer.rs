@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::failure::Failure;
+use super::pulse::Pulse;
 use super::time::Moment;
-use super::types::{General, Pulse};
+use super::types::General;
 use crate::error::{ErrorEntry, Severity, code};
 use crate::observable::Observable;
 use crate::trace::TraceId;
@@ -29,6 +30,8 @@ pub struct Known {
     pub matches: Vec<Match>,
     /// What is missing from the matches.
     pub notices: Vec<Notice>,
+    /// Pulses that hold it, as far as OTX says so, and that the settings leave out.
+    pub left_out: usize,
 }
 
 /// A pulse that holds the observable.

@@ -11,7 +11,8 @@ use moka::sync::Cache;
 use super::endpoint::Section;
 use super::key::Scope;
 use super::listing::Listing;
-use super::types::{General, Pulse};
+use super::pulse::Pulse;
+use super::types::General;
 use crate::config;
 
 /// The name of a `/general` answer. Which pulses it lists depends on the key.

@@ -47,7 +47,14 @@ impl Sink for Whole {
     fn push(&mut self, chunk: &[u8]) -> Result<(), Failure> {
         match self.0.last_mut() {
             Some(piece) if piece.len() + chunk.len() <= PIECE => piece.extend_from_slice(chunk),
-            _ => self.0.push(chunk.to_vec()),
+            // Most answers are one small piece; a later one gets its room at once, for what growing leaves behind is
+            // memory, too.
+            later => {
+                let room = if later.is_some() { PIECE } else { 0 };
+                let mut piece = Vec::with_capacity(room.max(chunk.len()));
+                piece.extend_from_slice(chunk);
+                self.0.push(piece);
+            }
         }
         Ok(())
     }

@@ -11,7 +11,7 @@ use super::endpoint::Endpoint;
 use super::failure::Failure;
 use super::listing::{Listing, Row};
 use super::page::{PageHead, PageReader, WireRow};
-use super::types::Pulse;
+use super::pulse::Pulse;
 
 /// Below, a pulse's own text outweighs what its shorter rows save; above, OTX may fail to answer in one body (4,090
 /// rows were measured to arrive, 335,000 not to).
@@ -29,6 +29,20 @@ const MOST_ROWS_RESERVED: u64 = 500_000;
 pub(super) struct Sizes {
     pub(super) page_rows: u32,
     pub(super) page_bytes: usize,
+}
+
+/// What of a pulse its listing is fetched by; the rest of a pulse can be large.
+#[derive(Clone, Debug)]
+pub(super) struct Listed {
+    id: String,
+    public: bool,
+    indicator_count: Option<u64>,
+}
+
+impl From<&Pulse> for Listed {
+    fn from(pulse: &Pulse) -> Self {
+        Self { id: pulse.id.clone(), public: pulse.public, indicator_count: pulse.indicator_count }
+    }
 }
 
 /// Rows of a listing as they arrive, from all its pages. A row that a second try of a page brings again does no harm.
@@ -78,7 +92,7 @@ impl Sink for RowSink<'_> {
 pub(super) async fn listing(
     client: &Client,
     ask: &Ask,
-    pulse: &Pulse,
+    pulse: &Listed,
     sizes: Sizes,
     check_key: bool,
 ) -> Result<Listing, Failure> {
@@ -117,7 +131,13 @@ enum Consistency {
     Changed,
 }
 
-async fn pages(client: &Client, ask: &Ask, pulse: &Pulse, sizes: Sizes, rows: &Rows) -> Result<Consistency, Failure> {
+async fn pages(
+    client: &Client,
+    ask: &Ask,
+    pulse: &Listed,
+    sizes: Sizes,
+    rows: &Rows,
+) -> Result<Consistency, Failure> {
     let fetch = |page: u64| async move {
         let number = u32::try_from(page).map_err(|_| Failure::Endless)?;
         let endpoint = Endpoint::Page { id: &pulse.id, limit: sizes.page_rows, page: number };

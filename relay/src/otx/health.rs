@@ -18,7 +18,7 @@ use super::{Ask, Shared};
 /// How long a probe's outcome holds.
 const HOLDS: Duration = Duration::from_secs(5);
 
-/// A key that OTX accepts.
+/// How much of a key's budget is used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Health {
     /// Calls an hour that the relay allows the key.
@@ -46,7 +46,7 @@ impl Default for Probes {
 pub(super) async fn probe(shared: &Arc<Shared>, ask: Ask) -> Result<Health, Failure> {
     let scope = ask.key.scope();
     if let Some(outcome) = shared.probes.latest.get(&scope) {
-        return outcome.map(|()| shared.health(scope));
+        return outcome.map(|()| shared.usage(scope));
     }
     let (deadline, patience) = (ask.deadline, ask.patience);
     let (flight, _) = shared.probes.under_way.join(scope, || {
@@ -61,7 +61,7 @@ pub(super) async fn probe(shared: &Arc<Shared>, ask: Ask) -> Result<Health, Fail
         .await
         .map_err(|_| Failure::Deadline(patience))?
         .unwrap_or(Err(Failure::Internal))
-        .map(|()| shared.health(scope))
+        .map(|()| shared.usage(scope))
 }
 
 async fn me(shared: &Shared, ask: &Ask) -> Result<(), Failure> {
@@ -72,7 +72,7 @@ async fn me(shared: &Shared, ask: &Ask) -> Result<(), Failure> {
 }
 
 impl Shared {
-    fn health(&self, scope: Scope) -> Health {
+    pub(super) fn usage(&self, scope: Scope) -> Health {
         let Usage { used, hour_age, is_spent } = self.client.gate.key(scope).usage();
         Health { hourly_budget: self.client.gate.hourly(), used, hour_age, is_spent }
     }

@@ -26,6 +26,15 @@ pub(super) struct List<T, const MAX: usize>(pub(super) Vec<T>);
 /// An object of the form of `T`; anything else is absent.
 pub(super) struct Object<T>(pub(super) Option<T>);
 
+/// A text or an object of the form of `T`; anything else is absent.
+#[derive(Default)]
+pub(super) enum TextOr<T> {
+    #[default]
+    Absent,
+    Text(String),
+    Object(T),
+}
+
 /// The keys of an object; anything else has none.
 #[derive(Default)]
 pub(super) struct Keys(pub(super) Vec<String>);
@@ -56,6 +65,12 @@ macro_rules! otherwise_default {
         }
     };
     (scalars) => {
+        otherwise_default!(numbers);
+        fn visit_str<E>(self, _: &str) -> Result<Self::Value, E> {
+            Ok(Self::Value::default())
+        }
+    };
+    (numbers) => {
         fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
             Ok(Self::Value::default())
         }
@@ -66,9 +81,6 @@ macro_rules! otherwise_default {
             Ok(Self::Value::default())
         }
         fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
-            Ok(Self::Value::default())
-        }
-        fn visit_str<E>(self, _: &str) -> Result<Self::Value, E> {
             Ok(Self::Value::default())
         }
     };
@@ -182,6 +194,25 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
             }
         }
         deserializer.deserialize_any(ObjectVisitor(PhantomData))
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for TextOr<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TextOrVisitor<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for TextOrVisitor<T> {
+            type Value = TextOr<T>;
+            otherwise_default!();
+            otherwise_default!(numbers);
+            otherwise_default!(sequence);
+            fn visit_str<E>(self, text: &str) -> Result<TextOr<T>, E> {
+                Ok(TextOr::Text(text.to_owned()))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<TextOr<T>, A::Error> {
+                T::deserialize(serde::de::value::MapAccessDeserializer::new(map)).map(TextOr::Object)
+            }
+        }
+        deserializer.deserialize_any(TextOrVisitor(PhantomData))
     }
 }
 

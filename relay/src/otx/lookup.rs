@@ -15,10 +15,12 @@ use super::cache::{GeneralKey, ListingKey, Remembered};
 use super::client::Whole;
 use super::endpoint::{Endpoint, Section};
 use super::failure::Failure;
+use super::fetch::Listed;
 use super::flights::Flight;
 use super::listing::{Dates, Listing};
+use super::pulse::Pulse;
 use super::time::Moment;
-use super::types::{General, Pulse};
+use super::types::General;
 use super::{Ask, Shared, fetch};
 use crate::observable::{Class, Observable, Question};
 use crate::trace::span::{self, Span};
@@ -105,13 +107,18 @@ impl Request {
         if general.is_capped() {
             notices.push(Notice::Capped { listed: general.pulses.len() });
         }
-        let relevant = general.pulses.iter().enumerate().filter(|(_, pulse)| may_hold(pulse, &general, question));
-        let found = try_join_all(relevant.map(|(index, pulse)| async move {
+        let (relevant, left_out): (Vec<_>, Vec<_>) = {
+            let (filter, now) = (&self.shared.filter, Moment::now());
+            let holders = general.pulses.iter().enumerate().filter(|(_, pulse)| may_hold(pulse, &general, question));
+            holders.partition(|(_, pulse)| filter.admits(pulse, now))
+        };
+        let found = try_join_all(relevant.into_iter().map(|(index, pulse)| async move {
             match self.listing(pulse).await {
                 Err(Failure::KeyRefused) => Err(Failure::KeyRefused),
                 listing => Ok((index, pulse, listing)),
             }
         }));
+        let left_out = left_out.len();
         let mut matches = Vec::new();
         for (index, pulse, listing) in found.await? {
             match listing {
@@ -133,7 +140,7 @@ impl Request {
                 Err(failure) => notices.push(Notice::PulseNotAsked { pulse: pulse.id.clone(), failure }),
             }
         }
-        Ok(Known { general, matches, notices })
+        Ok(Known { general, matches, notices, left_out })
     }
 
     /// What OTX knows of the question: for a name the section that it should be in, then the other.
@@ -141,7 +148,11 @@ impl Request {
         let (first, second) = sections(question.class);
         let answer = self.general_of(first, question, notices).await?;
         match second {
-            Some(second) if answer.is_empty() => self.general_of(second, question, notices).await,
+            Some(second) if answer.is_empty() => {
+                let other = self.general_of(second, question, notices).await?;
+                // What OTX notes on a name stands in the section that it is filed in, pulses or not.
+                Ok(if other.is_empty() && answer.has_notes() { answer } else { other })
+            }
             _ => Ok(answer),
         }
     }
@@ -218,7 +229,7 @@ impl Request {
         // Flights are kept apart by key: one tenant's refused key must not fail another's request.
         let (flight, joined) = listings.join((self.ask.key.scope(), key.clone()), || {
             let (shared, ask, key) = (Arc::clone(&self.shared), self.ask.clone(), key.clone());
-            let (pulse, check_key) = (pulse.clone(), !self.key_checked.swap(true, Ordering::Relaxed));
+            let (pulse, check_key) = (Listed::from(pulse), !self.key_checked.swap(true, Ordering::Relaxed));
             async move { fetch_listing(&shared, &ask, &pulse, key, check_key).await }
         });
         client.metrics.cache_event("listing", if joined { "joined" } else { "miss" });
@@ -263,7 +274,7 @@ async fn fetch_general(shared: &Shared, ask: &Ask, key: GeneralKey) -> Result<Ar
 async fn fetch_listing(
     shared: &Shared,
     ask: &Ask,
-    pulse: &Pulse,
+    pulse: &Listed,
     key: ListingKey,
     check_key: bool,
 ) -> Result<Arc<Listing>, Failure> {

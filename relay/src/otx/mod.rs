@@ -12,6 +12,7 @@ mod client;
 mod endpoint;
 mod failure;
 mod fetch;
+mod filter;
 mod flights;
 mod gate;
 mod health;
@@ -21,6 +22,7 @@ mod listing;
 mod lookup;
 mod metrics;
 mod page;
+pub mod pulse;
 mod row;
 mod shared;
 mod surrogates;
@@ -47,7 +49,7 @@ use self::key::{OtxKey, Scope};
 use self::listing::Listing;
 use self::shared::SharedTier;
 use self::types::General;
-use crate::config::Config;
+use crate::config::{Config, Filter};
 use crate::observable::{Observable, Question};
 
 /// Asks OTX. Cheap to clone; clones share everything.
@@ -63,6 +65,7 @@ struct Shared {
     listings: Flights<(Scope, ListingKey), Result<Arc<Listing>, Failure>>,
     probes: Probes,
     sizes: Sizes,
+    filter: Filter,
     answer_bytes: usize,
     patience: Duration,
 }
@@ -109,6 +112,7 @@ impl Engine {
             listings: Flights::new(),
             probes: Probes::default(),
             sizes: Sizes { page_rows: config.otx.page_size, page_bytes: config.otx.max_page_bytes },
+            filter: config.filter.clone(),
             answer_bytes: config.otx.max_answer_bytes,
             patience: config.otx.deadline,
         })))
@@ -138,6 +142,18 @@ impl Engine {
         client.metrics.set_cache(entries, bytes);
         client.metrics.set_circuit(client.gate.circuit());
         client.metrics.budget_left.set(client.gate.budget_left().into());
+    }
+
+    /// How OTX is treated: `closed` when calls pass, `open` when it is left alone, `half_open` when it is tried.
+    #[must_use]
+    pub fn circuit(&self) -> &'static str {
+        self.0.client.gate.circuit()
+    }
+
+    /// What is left of the key's budget, without asking OTX.
+    #[must_use]
+    pub fn usage(&self, key: &OtxKey) -> Health {
+        self.0.usage(key.scope())
     }
 
     /// Asks OTX whether it accepts the key, at most every few seconds.

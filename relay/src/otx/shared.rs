@@ -20,7 +20,7 @@ use super::types::General;
 use crate::config;
 
 /// Changes whenever the bytes of a value change their meaning.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 /// Larger values would take longer than the timeout to come back.
 const LARGEST_VALUE: usize = 4 * 1024 * 1024;
 /// Between two tries to connect; also the rest after a time-out.
@@ -216,7 +216,8 @@ fn decode_general(value: &[u8]) -> Option<(General, Duration)> {
 #[expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 mod tests {
     use super::*;
-    use crate::otx::types::{BaseIndicator, Pulse};
+    use crate::otx::pulse::Pulse;
+    use crate::otx::types::BaseIndicator;
 
     #[test]
     fn an_answer_comes_back_as_it_was() {
@@ -224,6 +225,7 @@ mod tests {
             indicator: Some(BaseIndicator { id: Some(7), kind: Some("IPv4".into()), value: None }),
             pulses: vec![Pulse { id: "p".into(), tags: vec!["é".into()], public: true, ..Pulse::default() }],
             count: 1,
+            ..General::default()
         };
         let value = encode_general(&general, Duration::from_secs(1_700_000_000)).unwrap();
         assert_eq!(decode_general(&value), Some((general, Duration::from_secs(1_700_000_000))));

@@ -8,6 +8,9 @@ use jiff::tz::Offset;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Moment(u32);
 
+/// Seconds of a day.
+const DAY: u32 = 86_400;
+
 impl Moment {
     /// Reads a time as OTX writes it: `2025-07-07T01:21:00`, with a fraction of any length, with `Z` or an offset, or
     /// a date alone. `None` for anything else and for times before 1970.
@@ -15,6 +18,24 @@ impl Moment {
     pub fn parse(text: &str) -> Option<Self> {
         let seconds = whole_seconds(text.as_bytes()).or_else(|| any_shape(text.trim()))?;
         u64::try_from(seconds).ok().map(|seconds| Self(u32::try_from(seconds).unwrap_or(u32::MAX)))
+    }
+
+    /// What the system's clock says.
+    #[must_use]
+    pub fn now() -> Self {
+        Self(u32::try_from(Timestamp::now().as_second()).unwrap_or_default())
+    }
+
+    /// The same time so many days later, or the last moment that can be held.
+    #[must_use]
+    pub const fn plus_days(self, days: u32) -> Self {
+        Self(self.0.saturating_add(days.saturating_mul(DAY)))
+    }
+
+    /// The midnight before it.
+    #[must_use]
+    pub const fn midnight(self) -> Self {
+        Self(self.0 - self.0 % DAY)
     }
 
     /// From seconds since 1970.
@@ -106,6 +127,14 @@ mod tests {
             let text = text.trim_end_matches('Z');
             assert_eq!(whole_seconds(text.as_bytes()), any_shape(text), "{text}");
         }
+    }
+
+    #[test]
+    fn days_are_counted_and_begin_at_midnight() {
+        let moment = Moment::parse("2024-02-28T13:14:15").unwrap();
+        assert_eq!(moment.midnight().to_rfc3339(), "2024-02-28T00:00:00Z");
+        assert_eq!(moment.plus_days(2).to_rfc3339(), "2024-03-01T13:14:15Z");
+        assert_eq!(Moment::from_seconds(u32::MAX).plus_days(1), Moment::from_seconds(u32::MAX));
     }
 
     #[test]

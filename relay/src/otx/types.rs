@@ -5,7 +5,8 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::lenient::{self, Keys, List, Number, Object, Text};
+use super::lenient::{self, List, Number, Object};
+use super::pulse::{Pulse, WirePulse};
 use super::surrogates;
 
 /// OTX lists 50 pulses at most; `pulse_info.count` then says 50, which means "50 or more" (measured 2026-08).
@@ -13,7 +14,8 @@ const PULSE_CAP: usize = 50;
 
 /// No answer of OTX lists more pulses than this; what a hostile one adds is not kept.
 const PULSES_KEPT: usize = 1000;
-const TAGS_KEPT: usize = 1000;
+/// Notes on an indicator that are kept.
+const NOTES_KEPT: usize = 20;
 
 /// One `/general` answer.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -24,6 +26,19 @@ pub struct General {
     pub pulses: Vec<Pulse>,
     /// `pulse_info.count`.
     pub count: u64,
+    /// What OTX itself notes on the indicator: the lists it stands on, most of them of harmless ones.
+    pub validation: Vec<Validation>,
+    /// What became of reports that it is no threat: `accepted`, `pending` and the like.
+    pub false_positives: Vec<String>,
+}
+
+/// A note of OTX's own on an indicator.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Validation {
+    /// The list: `whitelist`, `false_positive`, `majestic`, `alexa`, `akamai`, `aws`, `suspicious` are known.
+    pub source: String,
+    /// A sentence, e.g. `Whitelisted domain example.com`.
+    pub message: Option<String>,
 }
 
 /// `base_indicator`: the identity of an indicator across pulses.
@@ -35,37 +50,6 @@ pub struct BaseIndicator {
     pub kind: Option<String>,
     /// The value as OTX spells it; for a hash maybe another hash of the same file.
     pub value: Option<String>,
-}
-
-/// One pulse of a `/general` answer.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Pulse {
-    /// 24 hex digits on the real OTX.
-    pub id: String,
-    /// Title.
-    pub name: Option<String>,
-    /// Free text of its author.
-    pub description: Option<String>,
-    /// When the pulse was made (zone-less UTC).
-    pub created: Option<String>,
-    /// When it last changed (zone-less UTC); the expiry of a row changes it too.
-    pub modified: Option<String>,
-    /// Free words.
-    pub tags: Vec<String>,
-    /// `white`, `green`, `amber`, `red`, any case, or anything else.
-    pub tlp: Option<String>,
-    /// The author's user name.
-    pub author: Option<String>,
-    /// The same for every key. False unless OTX says so.
-    pub public: bool,
-    /// Active rows in its listing.
-    pub indicator_count: Option<u64>,
-    /// The types that occur in its listing.
-    pub indicator_types: Vec<String>,
-    /// The type under which the asked indicator stands in it.
-    pub related_type: Option<String>,
-    /// Whether the asked indicator is active in it.
-    pub related_active: Option<bool>,
 }
 
 /// The answer was an object without the parts every `/general` answer has.
@@ -92,6 +76,8 @@ impl General {
             indicator: answer.base_indicator.0.and_then(WireIndicator::into_domain),
             count: info.count.0.unwrap_or(0),
             pulses,
+            validation: answer.validation.0.into_iter().filter_map(|note| note.0?.into_domain()).collect(),
+            false_positives: answer.false_positive.0.into_iter().filter_map(|report| report.0?.assessment).collect(),
         })
     }
 
@@ -99,6 +85,12 @@ impl General {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.pulses.is_empty()
+    }
+
+    /// True when OTX notes something on the indicator, in a pulse or not.
+    #[must_use]
+    pub fn has_notes(&self) -> bool {
+        !self.validation.is_empty() || !self.false_positives.is_empty()
     }
 
     /// True when there may be pulses OTX did not list.
@@ -110,16 +102,11 @@ impl General {
 
     /// Rough bytes held, for the cache's bound.
     pub(super) fn weight(&self) -> usize {
-        let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
-        self.pulses.iter().fold(size_of::<Self>() + 96, |sum, pulse| {
-            sum + size_of::<Pulse>()
-                + pulse.id.len()
-                + [&pulse.name, &pulse.description, &pulse.created, &pulse.modified, &pulse.tlp, &pulse.author]
-                    .into_iter()
-                    .map(text)
-                    .sum::<usize>()
-                + pulse.tags.iter().chain(&pulse.indicator_types).map(|word| word.len() + 24).sum::<usize>()
-        })
+        let notes =
+            self.validation.iter().map(|note| note.source.len() + note.message.as_ref().map_or(0, String::len));
+        let reports = self.false_positives.iter().map(String::len);
+        let texts = notes.chain(reports).map(|bytes| bytes + 48).sum::<usize>();
+        size_of::<Self>() + 96 + texts + self.pulses.iter().map(Pulse::weight).sum::<usize>()
     }
 }
 
@@ -129,6 +116,30 @@ struct WireGeneral {
     base_indicator: Object<WireIndicator>,
     #[serde(default)]
     pulse_info: Object<WireInfo>,
+    #[serde(default)]
+    validation: List<Object<WireValidation>, NOTES_KEPT>,
+    #[serde(default)]
+    false_positive: List<Object<WireFalsePositive>, NOTES_KEPT>,
+}
+
+#[derive(Deserialize)]
+struct WireValidation {
+    #[serde(default, deserialize_with = "lenient::text")]
+    source: Option<String>,
+    #[serde(default, deserialize_with = "lenient::text")]
+    message: Option<String>,
+}
+
+impl WireValidation {
+    fn into_domain(self) -> Option<Validation> {
+        Some(Validation { source: self.source.filter(|source| !source.is_empty())?, message: self.message })
+    }
+}
+
+#[derive(Deserialize)]
+struct WireFalsePositive {
+    #[serde(default, deserialize_with = "lenient::text")]
+    assessment: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -156,70 +167,6 @@ struct WireInfo {
     pulses: List<Object<WirePulse>, PULSES_KEPT>,
 }
 
-#[derive(Deserialize)]
-struct WirePulse {
-    #[serde(default, deserialize_with = "lenient::text")]
-    id: Option<String>,
-    #[serde(default, deserialize_with = "lenient::text")]
-    name: Option<String>,
-    #[serde(default, deserialize_with = "lenient::text")]
-    description: Option<String>,
-    #[serde(default, deserialize_with = "lenient::text")]
-    created: Option<String>,
-    #[serde(default, deserialize_with = "lenient::text")]
-    modified: Option<String>,
-    #[serde(default)]
-    tags: List<OwnedText, TAGS_KEPT>,
-    #[serde(default, rename = "TLP", deserialize_with = "lenient::text")]
-    tlp: Option<String>,
-    #[serde(default)]
-    author: Object<WireAuthor>,
-    #[serde(default)]
-    public: Number,
-    #[serde(default)]
-    indicator_count: Number,
-    #[serde(default)]
-    indicator_type_counts: Keys,
-    #[serde(default, deserialize_with = "lenient::text")]
-    related_indicator_type: Option<String>,
-    #[serde(default)]
-    related_indicator_is_active: Number,
-}
-
-#[derive(Deserialize)]
-struct WireAuthor {
-    #[serde(default, deserialize_with = "lenient::text")]
-    username: Option<String>,
-}
-
-struct OwnedText(Option<String>);
-
-impl<'de> Deserialize<'de> for OwnedText {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(Self(Text::deserialize(deserializer)?.0.map(std::borrow::Cow::into_owned)))
-    }
-}
-
-impl WirePulse {
-    fn into_domain(self) -> Option<Pulse> {
-        Some(Pulse {
-            id: self.id.filter(|id| !id.is_empty())?,
-            name: self.name,
-            description: self.description,
-            created: self.created,
-            modified: self.modified,
-            tags: self.tags.0.into_iter().filter_map(|tag| tag.0).collect(),
-            tlp: self.tlp,
-            author: self.author.0.and_then(|author| author.username),
-            public: self.public.0 == Some(1),
-            indicator_count: self.indicator_count.0,
-            indicator_types: self.indicator_type_counts.0,
-            related_type: self.related_indicator_type,
-            related_active: self.related_indicator_is_active.0.map(|active| active != 0),
-        })
-    }
-}
-
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 mod tests {
@@ -243,6 +190,20 @@ mod tests {
             ..Pulse::default()
         };
         assert_eq!(general.pulses, [first, Pulse { id: "17".into(), ..Pulse::default() }]);
+    }
+
+    #[test]
+    fn notes_and_reports_are_read_and_what_is_none_of_them_left_out() {
+        let body = r#"{"pulse_info": {}, "validation": [{"source": "whitelist", "message": "Whitelisted domain"}, {"name": "x"},
+            null, {"source": "majestic"}], "false_positive": [{"assessment": "accepted"}, {"assessment": null}, 3]}"#;
+        let general = General::parse(body.as_bytes()).unwrap();
+        let note = |source: &str, message: Option<&str>| Validation {
+            source: source.into(),
+            message: message.map(Into::into),
+        };
+        assert_eq!(general.validation, [note("whitelist", Some("Whitelisted domain")), note("majestic", None)]);
+        assert_eq!(general.false_positives, ["accepted"]);
+        assert!(general.has_notes() && !General::default().has_notes());
     }
 
     #[test]
@@ -281,7 +242,7 @@ mod tests {
         let general = |pulses: usize, count| General {
             pulses: (0..pulses).map(|id| Pulse { id: id.to_string(), ..Pulse::default() }).collect(),
             count,
-            indicator: None,
+            ..General::default()
         };
         assert!(general(50, 50).is_capped() && general(1, 29).is_capped());
         assert!(!general(49, 49).is_capped() && !general(0, 0).is_capped());

@@ -46,6 +46,7 @@ impl Stage {
         let mut settings = vec![
             ("THREATRELAY_LISTEN", address.to_string()),
             ("THREATRELAY_ADMIN_LISTEN", admin.to_string()),
+            ("THREATRELAY_ANSWERS", "parity".to_owned()),
             ("THREATRELAY_OTX_BASE_URL", otx.url()),
             ("THREATRELAY_OTX_HOURLY_BUDGET", "10000000".to_owned()),
             ("THREATRELAY_AUTH_AUDIENCES", AUDIENCE.to_owned()),

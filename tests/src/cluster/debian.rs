@@ -37,13 +37,16 @@ pub const NODE: &[Part] = &[
     Part { package: "socat", file: "socat" },
 ];
 
-/// Needed by suites besides clusters: a shared cache, static binaries, and metrics that are scraped.
+/// Needed by suites besides clusters: images, a linter, a shared cache, static binaries, metrics that are scraped, a page
+/// that is shown.
 pub const SUITES: &[Part] = &[
     Part { package: "buildah", file: "buildah" },
+    Part { package: "python3-pip", file: "pip3" },
     Part { package: "redis-server", file: "redis-server" },
     Part { package: "musl-tools", file: "musl-gcc" },
     Part { package: "prometheus", file: "prometheus" },
     Part { package: "prometheus", file: "promtool" },
+    Part { package: "chromium", file: "chromium" },
 ];
 
 /// Why the system's parts cannot be used.

@@ -102,11 +102,16 @@ impl Collector {
         lock(&self.received).spans.clone()
     }
 
+    /// All bodies, as they were sent.
+    #[must_use]
+    pub fn bodies(&self) -> Vec<u8> {
+        lock(&self.received).bytes.concat()
+    }
+
     /// Whether these bytes stand anywhere in what was sent.
     #[must_use]
     pub fn was_told(&self, words: &str) -> bool {
-        let is_in = |bytes: &[u8]| bytes.windows(words.len()).any(|window| window == words.as_bytes());
-        lock(&self.received).bytes.iter().any(|bytes| is_in(bytes))
+        self.bodies().windows(words.len()).any(|window| window == words.as_bytes())
     }
 
     /// The headers of the latest delivery.

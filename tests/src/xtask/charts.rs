@@ -1,5 +1,5 @@
 //! `cargo xtask charts`: the parts of the charts that are made from something else. The definition of `ThreatRelay` and
-//! the schema of the relay chart's values come from `crds/`, `values.yaml` and the README's table from the chart's schema.
+//! the schema of the relay chart's values come from `crds/`, alerts and dashboards from `monitoring/`, `values.yaml` and the README's table from the chart's schema.
 //! A test fails when a file is not what is generated.
 
 use std::error::Error;
@@ -22,6 +22,7 @@ const METADATA: &str = r#"  labels:
 /// Writes them.
 pub(super) fn run() -> Result<ExitCode, Box<dyn Error>> {
     write(from_definition()?)?;
+    write(from_monitoring()?)?;
     // The schemas are written now.
     write(from_schemas()?)?;
     Ok(ExitCode::SUCCESS)
@@ -46,6 +47,20 @@ fn from_definition() -> Result<Files, Box<dyn Error>> {
         (folder("threatrelay-operator").join("templates/crd.yaml"), definition(&text)?),
         (folder("threatrelay").join("values.schema.json"), format!("{schema}\n")),
     ])
+}
+
+/// Alerts and dashboards, which a chart can only carry inside its folder.
+fn from_monitoring() -> Result<Files, Box<dyn Error>> {
+    let mut files = Files::new();
+    for kind in ["alerts", "dashboards"] {
+        let target = folder("threatrelay-operator").join("files").join(kind);
+        fs::create_dir_all(&target)?;
+        for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../monitoring").join(kind))? {
+            let entry = entry?;
+            files.push((target.join(entry.file_name()), fs::read_to_string(entry.path())?));
+        }
+    }
+    Ok(files)
 }
 
 fn from_schemas() -> Result<Files, Box<dyn Error>> {
@@ -81,7 +96,8 @@ mod tests {
 
     #[test]
     fn the_generated_parts_of_charts_are_what_is_generated() {
-        for (path, text) in [from_definition().unwrap(), from_schemas().unwrap()].concat() {
+        for (path, text) in [from_definition().unwrap(), from_monitoring().unwrap(), from_schemas().unwrap()].concat()
+        {
             let found = fs::read_to_string(&path).unwrap_or_default();
             assert!(found == text, "{} is out of date: run `cargo xtask charts`", path.display());
         }

@@ -1,14 +1,20 @@
-//! What the checks need beside the tool chain, and how to get it: Debian packages as root, cargo's own tools from the
-//! registry, the standard library for static programs.
+//! What the checks need beside the tool chain, and how to get it: Debian packages as root, cargo's own tools and checkov
+//! from their registries, the standard library for static programs.
 
 use std::error::Error;
 use std::process::{Command, Stdio};
 
 use crate::binaries;
+use crate::checkov;
 use crate::cluster::debian;
 
 /// Cargo subcommands with the version that is used.
-const TOOLS: [(&str, &str); 2] = [("cargo-nextest", "0.9.151"), ("cargo-deny", "0.20.2")];
+const TOOLS: [(&str, &str); 4] = [
+    ("cargo-nextest", "0.9.151"),
+    ("cargo-deny", "0.20.2"),
+    ("cargo-auditable", "0.7.7"),
+    ("cargo-cyclonedx", "0.5.9"),
+];
 
 /// Installs what is missing and tells what that was.
 ///
@@ -16,15 +22,26 @@ const TOOLS: [(&str, &str); 2] = [("cargo-nextest", "0.9.151"), ("cargo-deny", "
 /// When a package manager fails, or root is needed.
 pub(super) fn all() -> Result<Vec<String>, Box<dyn Error>> {
     let mut done: Vec<String> = debian::install()?.into_iter().map(str::to_owned).collect();
-    for (name, version) in TOOLS {
-        done.extend(tool(name, version)?.then(|| format!("{name} {version}")));
-    }
+    done.extend(tools()?);
+    done.extend(checkov::install()?.then(|| format!("checkov {}", checkov::VERSION)));
     let target = binaries::target();
     let added = Command::new("rustup").args(["target", "add", &target]).stderr(Stdio::null()).status();
     if !added.is_ok_and(|status| status.success()) {
         return Err(
             format!("`rustup target add {target}` failed: install the standard library of that target").into()
         );
+    }
+    Ok(done)
+}
+
+/// Installs the cargo subcommands that are missing and tells which.
+///
+/// # Errors
+/// When cargo cannot install one.
+pub(super) fn tools() -> Result<Vec<String>, Box<dyn Error>> {
+    let mut done = Vec::new();
+    for (name, version) in TOOLS {
+        done.extend(tool(name, version)?.then(|| format!("{name} {version}")));
     }
     Ok(done)
 }

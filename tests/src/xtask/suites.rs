@@ -43,6 +43,8 @@ pub(super) enum Suites {
     Tables,
     /// What plants defects in the relay, which is built once more with them.
     Variants,
+    /// What looks at the static binaries, a process a suite.
+    Shipped,
     /// What needs a Kubernetes of its own, a process a test.
     Cluster,
     /// What shares a control plane among its tests, a process a suite.
@@ -63,6 +65,8 @@ const VARIANTS: &[&str] = &["trust_variants"];
 /// The same of the operator.
 const PLANE_VARIANTS: &[&str] = &["faults_variants"];
 const WITH_DEFECTS: &[&str] = &["--features", "broken-variants"];
+/// Suites about what is shipped.
+const SHIPPED: &[&str] = &["trust_supply"];
 /// Suites whose tests share a control plane, and so a process.
 const PLANE: &[&str] =
     &["operator_schema", "operator_rbac", "operator_reconcile", "operator_runtime", "faults_plane"];
@@ -84,13 +88,14 @@ impl Suites {
             return Err("the build failed".into());
         }
         let shared: Vec<String> =
-            TABLES.iter().chain(PLANE).chain(NODES).map(|suite| format!("binary({suite})")).collect();
+            TABLES.iter().chain(SHIPPED).chain(PLANE).chain(NODES).map(|suite| format!("binary({suite})")).collect();
         let shared = shared.join(" or ");
         match self {
             Self::Plain => nextest(&format!("not (package(tests) and ({CLUSTER} or {shared}))"), variables),
             Self::Cluster => nextest(&format!("package(tests) and {CLUSTER} and not ({shared})"), variables),
             Self::Tables => cargo_test(TABLES, &[], variables),
             Self::Variants => cargo_test(VARIANTS, WITH_DEFECTS, variables),
+            Self::Shipped => cargo_test(SHIPPED, &[], variables),
             // Most of their time they wait, each for an operator of its own.
             Self::Plane => cargo_test(PLANE, &[], &[&variables[..], &[("RUST_TEST_THREADS", "8".into())]].concat()),
             Self::PlaneVariants => cargo_test(PLANE_VARIANTS, WITH_DEFECTS, variables),

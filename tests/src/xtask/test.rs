@@ -61,6 +61,7 @@ pub(super) fn run(arguments: &Test) -> Result<ExitCode, Box<dyn Error>> {
         let shipped = shipped.inspect_err(|error| eprintln!("error: {error}"));
         count.add_check("static binaries", shipped.is_ok());
         let variables = shipped.unwrap_or_default();
+        count.add(&Suites::Shipped.run(&variables)?);
         count.add(&Suites::Plane.run(&variables)?);
         count.add(&Suites::PlaneVariants.run(&variables)?);
         count.add(&Suites::Nodes.run(&variables)?);

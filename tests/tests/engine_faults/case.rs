@@ -15,7 +15,7 @@ use tests::schema;
 use threatrelay::demo::upstream::{Dataset, IndicatorType};
 use threatrelay::error::Severity;
 use threatrelay::json::to_canonical;
-use threatrelay::mapping;
+use threatrelay::mapping::{self, Answers, Telling};
 use threatrelay::observable::{Observable, ObservableType};
 use threatrelay::otx::Failure;
 
@@ -198,7 +198,8 @@ impl World {
 pub fn valid(answer: &Answer) -> Result<(), Failed> {
     let entries = answer.entries();
     let web = "https://otx.example/".parse()?;
-    let mut body = json!({"data": serde_json::to_value(mapping::bundle(&answer.lookups, 100, &web))?});
+    let telling = Telling { limit: 100, web: &web, answers: Answers::Parity };
+    let mut body = json!({"data": serde_json::to_value(mapping::bundle(&answer.lookups, &telling))?});
     if !entries.is_empty() {
         body["errors"] = serde_json::to_value(&entries)?;
     }

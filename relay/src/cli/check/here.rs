@@ -11,6 +11,7 @@ use url::Url;
 use super::probe::get;
 use super::report::Report;
 use crate::auth::fetch::{chain, client, fetch};
+use crate::auth::metrics::Metrics;
 use crate::auth::outside::Outside;
 use crate::auth::{Authenticator, parse_jwks_file};
 use crate::cli::ConfigFile;
@@ -122,7 +123,7 @@ fn clock(report: &mut Report, date: Option<Timestamp>, now: Timestamp) {
 }
 
 async fn tokens(report: &mut Report, config: &Config) {
-    if let Err(error) = Authenticator::new(config, &Outside::default()) {
+    if let Err(error) = Authenticator::new(config, &Outside::default(), &Metrics::default()) {
         return report.fail(SETTINGS, error.to_string(), "correct the file or the setting");
     }
     match &config.auth.mode {

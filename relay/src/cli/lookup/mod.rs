@@ -18,13 +18,15 @@ use super::ConfigFile;
 use super::asked::{Asked, Values};
 use super::key::KeySource;
 use super::outcome::{ERROR, FAILURE, NOT_FOUND, Outcome, SETTINGS, UNAUTHORIZED, UNREACHABLE, USAGE, WARNING};
-use crate::api::observe;
+use crate::api::lookup::answer;
 use crate::config::Config;
 use crate::demo::samples::{self, Samples};
 use crate::error::Severity;
 use crate::json::to_canonical;
+use crate::mapping::{self, Telling};
 use crate::observable::Observable;
 use crate::otx::key::OtxKey;
+use crate::otx::time::Moment;
 use crate::otx::{self, Engine, Failure, Lookup, Notice};
 use crate::trace::TraceId;
 
@@ -144,7 +146,9 @@ impl Lookups {
             Form::Json => report::json(found, limit, web),
             Form::Links => report::links(found, limit, web),
             Form::Ctim => {
-                let answer = to_canonical(&observe::answer(found, limit, web, &TraceId::random()));
+                let telling = Telling::of(config, limit, Moment::now());
+                let answer = answer(found, mapping::bundle(found, &telling), &TraceId::random());
+                let answer = to_canonical(&answer);
                 String::from_utf8_lossy(&answer).into_owned()
             }
         };

@@ -1,7 +1,6 @@
 //! Look-ups as people and programs read them: a table, a list of objects, links. Pure. What counts as a match, its
 //! order and the limit are those of the mapping to CTIM.
 
-use std::cmp::Reverse;
 use std::fmt::Write as _;
 
 use serde::Serialize;
@@ -11,9 +10,9 @@ use crate::api::refer::link;
 use crate::cli::outcome::{ERROR, FAINT, GOOD, STRONG};
 use crate::cli::text::{self, counted, harmless};
 use crate::error::ErrorEntry;
-use crate::mapping::page;
+use crate::mapping::{newest, page};
 use crate::observable::{Observable, ObservableType};
-use crate::otx::types::Pulse;
+use crate::otx::pulse::Pulse;
 use crate::otx::{self, Lookup, Match};
 use crate::trace::TraceId;
 
@@ -57,10 +56,7 @@ pub(super) fn entries(found: &[Lookup]) -> Vec<ErrorEntry> {
 
 /// The matches that are shown, newest first.
 fn shown(lookup: &Lookup, limit: usize) -> Vec<(&Match, &Pulse)> {
-    let mut pulses: Vec<_> = lookup.outcome.iter().flat_map(|known| known.pulses()).collect();
-    pulses.sort_by_key(|(matched, _)| Reverse(matched.since));
-    pulses.truncate(limit);
-    pulses
+    lookup.outcome.iter().flat_map(|known| newest(known, limit)).collect()
 }
 
 /// `-o json`.

@@ -42,45 +42,74 @@ struct Endpoint {
     id: &'static str,
     summary: &'static str,
     answer: &'static str,
-    has_body: bool,
+    /// The form of its body, where it takes one.
+    body: Option<&'static str>,
     needs_token: bool,
 }
 
 const fn endpoint(route: Route) -> Endpoint {
     match route {
+        Route::Deliberate => Endpoint {
+            id: "deliberate",
+            summary: "What is to be thought of some observables, as verdicts; rich answers only",
+            answer: "ObserveAnswer",
+            body: Some("Observables"),
+            needs_token: true,
+        },
+        Route::Tiles => Endpoint {
+            id: "tiles",
+            summary: "The tiles there are for a dashboard; rich answers only",
+            answer: "TilesAnswer",
+            body: None,
+            needs_token: true,
+        },
+        Route::Tile => Endpoint {
+            id: "tile",
+            summary: "One tile; rich answers only",
+            answer: "TileAnswer",
+            body: Some("TileName"),
+            needs_token: true,
+        },
+        Route::TileData => Endpoint {
+            id: "tile-data",
+            summary: "What a tile shows to the key that asks; rich answers only",
+            answer: "TileDataAnswer",
+            body: Some("TilePeriod"),
+            needs_token: true,
+        },
         Route::Health => Endpoint {
             id: "health",
             summary: "Whether the token and its OTX key work",
             answer: "HealthAnswer",
-            has_body: false,
+            body: None,
             needs_token: true,
         },
         Route::Observe => Endpoint {
             id: "observe",
             summary: "What OTX knows of some observables, as CTIM documents",
             answer: "ObserveAnswer",
-            has_body: true,
+            body: Some("Observables"),
             needs_token: true,
         },
         Route::Refer => Endpoint {
             id: "refer",
             summary: "Links to OTX's pages about some observables",
             answer: "ReferAnswer",
-            has_body: true,
+            body: Some("Observables"),
             needs_token: false,
         },
         Route::Version => Endpoint {
             id: "version",
             summary: "The version of the relay",
             answer: "Version",
-            has_body: false,
+            body: None,
             needs_token: false,
         },
         Route::Watchdog => Endpoint {
             id: "watchdog",
             summary: "Gives the header Health-Check back",
             answer: "WatchdogAnswer",
-            has_body: false,
+            body: None,
             needs_token: false,
         },
     }
@@ -105,8 +134,8 @@ fn operation(endpoint: &Endpoint, route: Route) -> Value {
     if endpoint.needs_token {
         operation["security"] = json!([{"token": []}]);
     }
-    if endpoint.has_body {
-        operation["requestBody"] = json!({"required": true, "content": content("Observables")});
+    if let Some(body) = endpoint.body {
+        operation["requestBody"] = json!({"required": true, "content": content(body)});
     }
     if route == Route::Watchdog {
         let header = json!({"name": "Health-Check", "in": "header", "required": true, "schema": {"type": "string"}});

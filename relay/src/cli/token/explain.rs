@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 use tokio::runtime::Runtime;
 
+use crate::auth::metrics::Metrics;
 use crate::auth::outside::Outside;
 use crate::auth::{Authenticator, Refused};
 use crate::cli::ConfigFile;
@@ -92,8 +93,8 @@ fn bare(text: &str) -> &str {
 }
 
 async fn judge(config: &Config, token: &str) -> Result<Result<(), Refused>, Outcome> {
-    let authenticator =
-        Authenticator::new(config, &Outside::default()).map_err(|error| Outcome::failed(error, SETTINGS))?;
+    let authenticator = Authenticator::new(config, &Outside::default(), &Metrics::default())
+        .map_err(|error| Outcome::failed(error, SETTINGS))?;
     let mut headers = HeaderMap::new();
     match HeaderValue::from_str(&format!("Bearer {token}")) {
         Ok(value) => headers.insert(header::AUTHORIZATION, value),

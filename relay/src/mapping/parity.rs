@@ -1,34 +1,27 @@
-//! From what OTX said to CTIM documents. Pure: no I/O, no clock; the same look-ups always give the same bundle, to the
-//! ids. What the original passed on although CTIM forbids it is put right here.
+//! The original's documents: of each match a sighting, the indicator of its pulse, and the relationship of both.
 
-use std::cmp::Reverse;
 use std::collections::HashMap;
 
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use url::Url;
-
-use crate::ctim::{self, Bundle, Indicator, Relationship, SOURCE, Sighting, Span, Title, Tlp, transient_id};
+use super::{Validity, bare, newest, page};
+use crate::ctim::{
+    self, Bond, Bundle, Confidence, Indicator, Relationship, SOURCE, Sighting, Title, Tlp, transient_id,
+};
+use crate::otx::Lookup;
+use crate::otx::pulse::Pulse;
 use crate::otx::time::Moment;
-use crate::otx::types::Pulse;
-use crate::otx::{Lookup, Match};
 
 /// The bundle of some look-ups: of each observable the `limit` newest matches. Links for people start with `web`.
-#[must_use]
-pub fn bundle<'a>(lookups: &'a [Lookup], limit: usize, web: &Url) -> Bundle<'a> {
-    let web = web.as_str().trim_end_matches('/');
+pub(super) fn bundle<'a>(lookups: &'a [Lookup], limit: usize, web: &str) -> Bundle<'a> {
     let mut bundle = Bundle::default();
     // A pulse that holds several of the observables is one indicator.
     let mut indicators: HashMap<&str, (usize, Validity)> = HashMap::new();
     for Lookup { observable, outcome } in lookups {
         let Ok(known) = outcome else { continue };
-        let mut matches: Vec<(&Match, &Pulse)> = known.pulses().collect();
-        matches.sort_by_key(|(matched, _)| Reverse(matched.since));
-        matches.truncate(limit);
         let observable = ctim::Observable { kind: observable.kind.as_str(), value: &observable.value };
-        for (matched, pulse) in matches {
+        for (matched, pulse) in newest(known, limit) {
             let indicator = transient_id("indicator", &pulse.id);
             let sighting = sighting(observable, matched.since, pulse, web);
-            bundle.relationships.0.push(Relationship::member_of(&sighting.id, &indicator));
+            bundle.relationships.0.push(Relationship::plain(&sighting.id, Bond::MemberOf, &indicator));
             bundle.sightings.0.push(sighting);
             let validity = Validity { since: matched.since, until: matched.until };
             if let Some((index, known)) = indicators.get_mut(pulse.id.as_str()) {
@@ -45,42 +38,19 @@ pub fn bundle<'a>(lookups: &'a [Lookup], limit: usize, web: &Url) -> Bundle<'a> 
     bundle
 }
 
-/// When an indicator holds.
-#[derive(Clone, Copy)]
-struct Validity {
-    since: Moment,
-    until: Option<Moment>,
-}
-
-impl Validity {
-    /// As long as either holds.
-    fn or(self, other: Self) -> Self {
-        Self {
-            since: self.since.min(other.since),
-            until: self.until.zip(other.until).map(|(one, other)| one.max(other)),
-        }
-    }
-
-    fn span(self) -> Span {
-        Span {
-            // An expiration before the creation means that it never held; CTIM wants an end that is not before the
-            // start.
-            end_time: self.until.map(|until| until.max(self.since).to_rfc3339()),
-            start_time: self.since.to_rfc3339(),
-        }
-    }
-}
-
 fn sighting<'a>(observable: ctim::Observable<'a>, since: Moment, pulse: &'a Pulse, web: &str) -> Sighting<'a> {
     let name = format!("{} in {} {}", pulse.id, observable.kind, observable.value);
     Sighting::from(ctim::sighting::Parts {
         id: transient_id("sighting", &name),
         external_id: &pulse.id,
+        confidence: Confidence::High,
+        external_reference: None,
         observable,
         observed: since.to_rfc3339(),
         description: ctim::Description::new(pulse.description.as_deref().unwrap_or_default()),
         title: title(pulse),
         source_uri: page(pulse, web),
+        timestamp: None,
         tlp: pulse.tlp.as_deref().and_then(Tlp::parse),
     })
 }
@@ -89,11 +59,16 @@ fn indicator<'a>(id: String, validity: Validity, pulse: &'a Pulse, web: &str) ->
     Indicator::from(ctim::indicator::Parts {
         id,
         external_id: &pulse.id,
-        producer: Title::new(pulse.author.as_deref().filter(|author| !author.is_empty()).unwrap_or(SOURCE)),
+        confidence: Confidence::High,
+        description: None,
+        external_references: Vec::new(),
+        indicator_type: Vec::new(),
+        producer: Title::new(pulse.author.as_deref().filter(|author| !bare(author).is_empty()).unwrap_or(SOURCE)),
         short_description: ctim::ShortDescription::new(pulse.description.as_deref().unwrap_or_default()),
-        tags: pulse.tags.iter().map(|tag| Title::new(tag)).collect(),
+        tags: pulse.tags.iter().map(Title::new).collect(),
         title: title(pulse),
         source_uri: page(pulse, web),
+        timestamp: None,
         tlp: pulse.tlp.as_deref().and_then(Tlp::parse),
         valid_time: validity.span(),
     })
@@ -103,54 +78,14 @@ fn title(pulse: &Pulse) -> Option<Title<'_>> {
     pulse.name.as_deref().map(Title::new)
 }
 
-/// The pulse's page for people, on the site `web` (without a slash at its end).
-#[must_use]
-pub fn page(pulse: &Pulse, web: &str) -> String {
-    format!("{web}/pulse/{}", utf8_percent_encode(&pulse.id, NON_ALPHANUMERIC))
-}
-
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
-    use crate::observable::{Observable, ObservableType};
-    use crate::otx::Known;
-    use crate::otx::types::General;
-
-    fn pulse(id: &str) -> Pulse {
-        Pulse {
-            id: id.into(),
-            name: Some("Campaign".into()),
-            description: Some("Words".into()),
-            tags: vec!["c2".into()],
-            tlp: Some("GREEN".into()),
-            author: Some("rose".into()),
-            ..Pulse::default()
-        }
-    }
-
-    fn lookup(value: &str, pulses: Vec<Pulse>, times: &[(&str, Option<&str>)]) -> Lookup {
-        let moment = |text: &str| Moment::parse(text).unwrap();
-        let matches = times.iter().enumerate().map(|(pulse, (since, until))| Match {
-            pulse,
-            since: moment(since),
-            until: until.map(moment),
-        });
-        let known = Known {
-            matches: matches.collect(),
-            general: Arc::new(General { pulses, ..General::default() }),
-            notices: Vec::new(),
-        };
-        Lookup {
-            observable: Observable { kind: ObservableType::Ip, value: value.into() },
-            outcome: Ok(Arc::new(known)),
-        }
-    }
+    use crate::mapping::fixture::{lookup, pulse};
 
     fn json(lookups: &[Lookup], limit: usize) -> serde_json::Value {
-        serde_json::to_value(bundle(lookups, limit, &"https://otx.example/".parse().unwrap())).unwrap()
+        serde_json::to_value(bundle(lookups, limit, "https://otx.example")).unwrap()
     }
 
     #[test]
