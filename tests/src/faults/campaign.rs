@@ -74,7 +74,7 @@ pub fn plans(reference: &Reference, family: Family, tier: Tier) -> Vec<Plan> {
     let mut plans = Vec::new();
     for (index, step) in reference.workload.steps.iter().enumerate().filter(|(_, step)| step.is_struck) {
         for place in places(reference, index, family) {
-            for fault in family.faults() {
+            for fault in family.faults().iter().filter(|fault| !is_beyond_repair(**fault, &place)) {
                 plans.push(Plan {
                     workload: reference.workload.name.to_owned(),
                     step: step.name.to_owned(),
@@ -90,6 +90,13 @@ pub fn plans(reference: &Reference, family: Family, tier: Tier) -> Vec<Plan> {
         plans = thinned(plans, family);
     }
     plans
+}
+
+/// An event is made up for by a later one of the same object. What people write once has no later one, and an API server
+/// that never tells of it is none.
+fn is_beyond_repair(fault: Fault, place: &Place) -> bool {
+    let is_of_people = ["threatrelays", "secrets", "configmaps"].contains(&&*place.resource);
+    matches!(fault, Fault::Stream(Stream::Withheld(_))) && is_of_people
 }
 
 /// How often one kind of request of a step is a place.

@@ -11,6 +11,7 @@ pub mod fault;
 pub mod ground;
 pub mod guarantees;
 pub mod history;
+mod lives;
 pub mod masks;
 pub mod node;
 pub mod operator;

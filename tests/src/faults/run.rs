@@ -1,27 +1,26 @@
 //! One run of a workload in a namespace of its own, through a proxy and before an operator of its own, with at most one
 //! fault. A crash of the operator is the end of its runtime; a successor starts at once. What happened is a [`Record`].
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use threatrelay_operator::broken::Defect;
-use threatrelay_operator::settings::Settings;
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::fault::{Fault, Stream};
 use super::ground::Ground;
 use super::history::Chronicle;
+use super::lives::Lives;
 use super::masks::{State, differences, state};
-use super::operator::{Log, Operator, settings};
 use super::plan::Plan;
 use super::reference::Reference;
 use super::workload::{Act, Step, Workload};
 use crate::cluster::Api;
 use crate::faultproxy::FaultProxy;
 use crate::faultproxy::call::{Class, Verb};
-use crate::faultproxy::plan::{Action, CrashPoint, Match, Occurrence, Plan as Strike};
+use crate::faultproxy::plan::Plan as Strike;
 use crate::faultproxy::trace::Entry;
 
 /// The longest from an act to the state of the undisturbed run, when many runs share two processors.
@@ -34,9 +33,6 @@ const QUIET: Duration = Duration::from_millis(1200);
 const QUIET_AFTER_SILENCE: Duration = Duration::from_secs(18);
 /// The same for an undisturbed run, whose end nobody knows yet.
 const REST: Duration = Duration::from_secs(4);
-/// A successor reads the past for so long.
-const STALE: Duration = Duration::from_secs(3);
-
 /// What happened in a run.
 pub struct Record {
     /// The namespace.
@@ -149,77 +145,6 @@ async fn clear(api: &Api, namespace: &str) {
     }
 }
 
-/// The operators of a run, one after the other.
-struct Lives {
-    proxy: Arc<FaultProxy>,
-    settings: Mutex<Settings>,
-    fault: Option<Fault>,
-    defect: Option<Defect>,
-    /// Revision of the store that a successor is to see.
-    past: Mutex<Option<String>>,
-    log: Log,
-    running: tokio::sync::Mutex<Option<Operator>>,
-}
-
-impl Lives {
-    fn new(proxy: Arc<FaultProxy>, namespace: &str, fault: Option<Fault>, defect: Option<Defect>) -> Self {
-        let flags = ["--namespaces", namespace, "--allowed-repositories", "registry.example/"];
-        Self {
-            proxy,
-            settings: Mutex::new(settings(&flags)),
-            fault,
-            defect,
-            past: Mutex::default(),
-            log: Log::default(),
-            running: tokio::sync::Mutex::default(),
-        }
-    }
-
-    async fn start(&self) {
-        let settings = self.settings.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let operator = Operator::start(self.proxy.access(), settings, self.defect, &self.log);
-        *self.running.lock().await = Some(operator);
-    }
-
-    async fn end(&self) {
-        if let Some(operator) = self.running.lock().await.take() {
-            operator.crash().await;
-        }
-    }
-
-    /// Kills an operator whenever the proxy says that it is its time, and starts the next.
-    async fn follow(self: Arc<Self>) {
-        loop {
-            self.proxy.crashed().await;
-            self.end().await;
-            self.proxy.client_restarts();
-            let past = self.past.lock().unwrap_or_else(PoisonError::into_inner).take();
-            match (self.fault, past) {
-                (Some(Fault::CrashTwice), Some(_)) => self.proxy.arm(at_first_write()),
-                (Some(Fault::Stale), Some(past)) => self.proxy.arm(reading(&past)),
-                _ => {}
-            }
-            self.start().await;
-            if self.fault == Some(Fault::Stale) {
-                tokio::time::sleep(STALE).await;
-                self.proxy.disarm();
-            }
-        }
-    }
-}
-
-fn at_first_write() -> Strike {
-    let matching = Match { class: Some(Class::Write), ..Match::default() };
-    Strike { matching, occurrence: Occurrence::Nth(1), action: Action::Crash(CrashPoint::AfterCommit) }
-}
-
-fn reading(past: &str) -> Strike {
-    // Lists of pods are also asked for within a reconcile, and there the API server promises the present.
-    let matching = Match { verb: Some(Verb::List), except: vec!["pods".to_owned()], ..Match::default() };
-    let action = Action::Stale { resource_version: past.to_owned() };
-    Strike { matching, occurrence: Occurrence::From(1), action }
-}
-
 struct Stage<'a> {
     api: &'a Api,
     namespace: &'a str,
@@ -234,7 +159,7 @@ impl Stage<'_> {
         if let Some(plan) = plan {
             let list = self.api.get(&self.path("api/v1", "configmaps", "")).await.expect("the store's revision");
             let revision = list["metadata"]["resourceVersion"].as_str().map(str::to_owned);
-            *self.lives.past.lock().unwrap_or_else(PoisonError::into_inner) = revision;
+            self.lives.remember(revision);
             let (matching, occurrence) = plan.place.matching();
             self.proxy.arm(Strike { matching, occurrence, action: plan.fault.action() });
             if plan.place.verb == "watch" {
@@ -244,7 +169,7 @@ impl Stage<'_> {
                 self.is_struck().await;
             }
         }
-        if self.lives.running.lock().await.is_none() && !step.acts.iter().any(|act| matches!(act, Act::Upgrade)) {
+        if !self.lives.is_running().await && !step.acts.iter().any(|act| matches!(act, Act::Upgrade)) {
             self.lives.start().await;
         }
         for act in &step.acts {
@@ -283,10 +208,7 @@ impl Stage<'_> {
                 self.api.apply(&self.path("api/v1", "secrets", "otx"), &secret).await
             }
             Act::Upgrade => {
-                self.lives.end().await;
-                let next = "registry.example/threatrelay:next";
-                next.clone_into(&mut self.lives.settings.lock().unwrap_or_else(PoisonError::into_inner).relay_image);
-                self.lives.start().await;
+                self.lives.upgrade("registry.example/threatrelay:next").await;
                 Ok(Value::Null)
             }
         };
