@@ -16,12 +16,8 @@ pub enum Defect {
     DeletedByName,
     /// Children are written by name, whatever they are by then.
     WrittenByName,
-    /// Children of a former resource of the same name are taken over.
-    TakenOver,
     /// The number of pods is written although an autoscaler decides it.
     ReplicasOfAutoscaler,
-    /// The status is about the Deployment as it was before it was changed.
-    ReadyFromStale,
     /// A create that conflicts is taken for done.
     ConflictIsSuccess,
     /// A reconcile that failed is not tried again.
@@ -40,14 +36,12 @@ pub enum Defect {
 
 impl Defect {
     /// Every defect.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 12] = [
         Self::NoOwner,
         Self::ReadyBeforePods,
         Self::DeletedByName,
         Self::WrittenByName,
-        Self::TakenOver,
         Self::ReplicasOfAutoscaler,
-        Self::ReadyFromStale,
         Self::ConflictIsSuccess,
         Self::NotTriedAgain,
         Self::NotRemoved,

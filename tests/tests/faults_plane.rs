@@ -1,6 +1,7 @@
 //! The operator gets where it would have got, whatever one request meets: crashes, errors, silence, lost and repeated
 //! events, stale reads. Each plan is a test, named as `cargo xtask faults --plan` takes it; the undisturbed runs that they
 //! are compared with come first.
+#![expect(clippy::expect_used, reason = "without a runtime nothing is run")]
 
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -200,7 +200,7 @@ impl<'a> Children<'a> {
 
     fn is_ours(&self, kind: &ApiResource, name: &str, live: &Value) -> Result<(), ChildError> {
         let (kind, name) = (kind.kind.clone(), name.to_owned());
-        if !is_controlled_by(live, &self.owner.uid) && !broken::is(Defect::TakenOver) {
+        if !is_controlled_by(live, &self.owner.uid) {
             return Err(ChildError::NotOurs { kind, name, owner: whose(live) });
         }
         if live["metadata"]["deletionTimestamp"].is_null() {

@@ -15,7 +15,6 @@ use crate::api::conditions::{READY, Reason};
 use crate::api::v1alpha1::ThreatRelayStatus;
 use crate::apply::Applied;
 use crate::apply::write::ChildError;
-use crate::broken::{self, Defect};
 use crate::client::CallError;
 use crate::probe::Look;
 use crate::status::{Facts, Obstacle, Outcome, Resolved, Route, Workload};
@@ -74,7 +73,7 @@ impl<'a> Gathered<'a> {
 
     pub(super) fn applied(&mut self, mut applied: Applied, validated: Validated) {
         self.is_applied = true;
-        if let Some(live) = applied.deployment.take().filter(|_| !broken::is(Defect::ReadyFromStale)) {
+        if let Some(live) = applied.deployment.take() {
             self.deployment = serde_json::from_value(live).ok();
         }
         self.keys = validated.keys.count(&validated.spec);

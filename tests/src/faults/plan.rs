@@ -49,6 +49,7 @@ mod word {
 
     use super::Fault;
 
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
     pub(super) fn serialize<S: Serializer>(fault: &Fault, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(fault)
     }

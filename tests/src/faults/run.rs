@@ -24,7 +24,7 @@ use crate::faultproxy::plan::Plan as Strike;
 use crate::faultproxy::trace::Entry;
 
 /// The longest from an act to the state of the undisturbed run, when many runs share two processors.
-const PATIENCE: Duration = Duration::from_secs(100);
+const PATIENCE: Duration = Duration::from_secs(200);
 /// The same where a watch's stream goes silent: the next look at the resource comes after 5 minutes or a little more.
 const PATIENCE_IN_SILENCE: Duration = Duration::from_secs(400);
 /// So long nothing may be written for a state to count as the end of a step.

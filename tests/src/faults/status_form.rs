@@ -18,13 +18,13 @@ pub fn broken(record: &Record) -> Vec<Finding> {
         let now = &*seen.object;
         let problems =
             of_state(now).into_iter().chain(before.get(seen.meta("uid")).and_then(|was| of_step(was, now)));
-        findings.extend(problems.map(|what| finding(seen, what)));
+        findings.extend(problems.map(|what| finding(seen, &what)));
         before.insert(seen.meta("uid"), now);
     }
     findings
 }
 
-fn finding(seen: &Seen, what: String) -> Finding {
+fn finding(seen: &Seen, what: &str) -> Finding {
     Finding { rule: "O6", what: format!("status at revision {}: {what}", seen.revision) }
 }
 

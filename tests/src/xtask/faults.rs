@@ -64,7 +64,7 @@ pub(super) fn run(arguments: &Faults) -> Result<ExitCode, Box<dyn Error>> {
             all.extend(chosen.into_iter().map(|plan| (Arc::clone(&reference), plan)));
         }
         println!("{} plans", all.len());
-        Ok::<_, Box<dyn Error>>(play(&ground, all, arguments).await?)
+        play(&ground, all, arguments).await
     })?;
     if differing == 0 {
         return Ok(ExitCode::SUCCESS);
