@@ -28,8 +28,8 @@ pub struct Reference {
 pub fn references(relay: &ThreatRelay) -> Vec<Reference> {
     let spec = &relay.spec;
     let keys = validate::references(spec).into_iter().map(|(_, key, _)| key);
-    let shared = spec.cache.shared.iter().filter_map(|shared| shared.password_secret_ref.as_ref());
-    let secrets = keys.chain(&spec.auth.hs256_secret_ref).chain(shared).map(|key| (Secret::KIND, &key.name));
+    let mounted = validate::mounted(spec).map(|(key, _)| key);
+    let secrets = keys.chain(mounted).map(|key| (Secret::KIND, &key.name));
     let bundle = spec.upstream.ca_bundle.iter().map(|bundle| (ConfigMap::KIND, &bundle.config_map_ref.name));
     let mut all: Vec<Reference> = Vec::new();
     for (kind, name) in secrets.chain(bundle) {

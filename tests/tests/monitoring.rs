@@ -3,11 +3,14 @@
 #![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
+use std::future::ready;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use http::Uri;
 use kube::CustomResourceExt;
 use serde_json::{Value, json};
 use tests::chart::folder;
@@ -22,6 +25,7 @@ use tests::tls::{Authority, Certificate};
 use tests::wire::{Reply, Server};
 use threatrelay_operator::api::ThreatRelay;
 use threatrelay_operator::metrics::{Metrics, Outcome};
+use tower::{Layer, ServiceExt, service_fn};
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
@@ -258,23 +262,41 @@ async fn operator(metrics: Metrics) -> Server {
     let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
     Server::start(loopback, None, move |_| {
         let (kind, text) = metrics.encode(false);
-        std::future::ready(Reply::new(200, &[("content-type".to_owned(), kind.to_owned())], text.as_bytes()))
+        ready(Reply::new(200, &[("content-type".to_owned(), kind.to_owned())], text.as_bytes()))
     })
     .await
     .unwrap()
 }
 
-fn reconcile(metrics: &Metrics) {
+async fn reconcile(metrics: &Metrics) {
     metrics.leads("threatrelay-operator", true);
     for outcome in [Outcome::RequeueAfter, Outcome::Error, Outcome::Terminal, Outcome::Timeout, Outcome::Panic] {
         metrics.reconciled(outcome, Duration::from_millis(20));
     }
     drop(metrics.working());
+    drop(metrics.queue.begin("soc", "main"));
+    let server = Uri::from_static("https://192.0.2.1:6443");
+    let answer = service_fn(|_: http::Request<()>| ready(Ok::<_, Infallible>(http::Response::new(()))));
+    metrics.requests.to(&server).layer(answer).oneshot(http::Request::new(())).await.unwrap();
     metrics.wrote("Deployment", "apply");
     metrics.managed("Deployment", 1);
     for condition in ["Ready", "CredentialsResolved", "UpstreamReachable"] {
         metrics.show_conditions("soc", "main", [(condition, "False")].into_iter());
     }
+}
+
+#[tokio::test]
+async fn the_document_names_what_the_operator_exposes_and_nothing_else() {
+    let metrics = Metrics::new(8);
+    reconcile(&metrics).await;
+    let text = metrics.encode(false).1;
+    let exposed: BTreeSet<_> =
+        text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
+    let document = read(&Path::new(ROOT).join("docs/metrics.md"));
+    let (_, operator) = document.split_once("## Operator").unwrap();
+    let documented: BTreeSet<_> =
+        operator.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
+    assert_eq!(exposed, documented, "left: exposed, right: docs/metrics.md");
 }
 
 /// Every expression by where it stands. Of an alert, and of a mark on a dashboard, it is the selectors that must find
@@ -325,7 +347,7 @@ async fn every_query_finds_series() {
         .ok(async || {
             round += 1;
             world.go_on(round).await;
-            reconcile(&metrics);
+            reconcile(&metrics).await;
             let mut without = Vec::new();
             for (place, expression) in &expressions {
                 match prometheus.query(expression).await {

@@ -10,6 +10,7 @@ use kube::Resource;
 use serde_json::{Value, json};
 use tests::custom_resource::{full, merge, minimal, observed, policy, resource};
 use threatrelay_operator::api::conditions::Reason;
+use threatrelay_operator::observe::references;
 use threatrelay_operator::observed::{Content, Observed, OptionalApis};
 use threatrelay_operator::validate::{About, Certificates, Keys, Policy, Refused, Validated, validate};
 
@@ -273,6 +274,31 @@ fn certificates_that_are_missing_roll_no_pod() {
     observed.children.deployment = Some(live);
     let ca = validated(&full(), &observed, &policy()).unwrap().ca;
     assert_eq!(ca, Certificates::Missing(Some("digest-of-before".to_owned())));
+}
+
+#[test]
+fn every_object_that_a_resource_names_is_read() {
+    fn names(place: &str, value: &Value, found: &mut Vec<String>) {
+        if place == "secretRef" || place.ends_with("SecretRef") || place == "configMapRef" {
+            found.push(value["name"].as_str().unwrap().to_owned());
+        }
+        match value {
+            Value::Object(fields) => fields.iter().for_each(|(place, value)| names(place, value, found)),
+            Value::Array(items) => items.iter().for_each(|item| names("", item, found)),
+            _ => {}
+        }
+    }
+    let hs256 = json!({"auth": {"mode": "hs256", "jwks": null, "hs256SecretRef": {"name": "shared", "key": "main"}}});
+    for spec in [full(), changed(&hs256)] {
+        let mut named = Vec::new();
+        names("", &spec, &mut named);
+        let read = references(&resource(&spec).unwrap()).into_iter().map(|reference| reference.name);
+        let (mut named, mut read) = (named, read.collect::<Vec<_>>());
+        named.sort();
+        read.sort();
+        assert_eq!(read, named);
+        assert!(read.len() >= 5, "{read:?}");
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use tests::fake_otx::{FakeOtx, Fault, Route, Rule};
 use tests::relay::{Builder, TestRelay};
 use tests::reply::{docs, errors, pulses};
 use tests::world::{dataset, domain, ipv4, pulse};
-use threatrelay::demo::upstream::{AttackId, MalwareFamily, Pulse};
+use threatrelay::demo::upstream::{AttackId, Author, MalwareFamily, Pulse};
 
 const WHEN: &str = "2026-01-01T08:00:00";
 /// What the bundled upstream knows, and what OTX only notes something on.
@@ -79,7 +79,7 @@ fn mapping_rows() -> Vec<(String, String, Value)> {
     let mut rows = Vec::new();
     for line in page.lines() {
         if let Some(rest) = line.strip_prefix("In `") {
-            kind = rest.split('`').next().unwrap().to_owned();
+            rest.split('`').next().unwrap().clone_into(&mut kind);
         } else if let Some(row) = line.strip_prefix("| `").filter(|_| !kind.is_empty()) {
             let (field, rest) = row.split_once("` | ").unwrap();
             let (_, sample) = rest.rsplit_once(" | `").unwrap();
@@ -165,23 +165,23 @@ fn hostile_texts() -> Vec<String> {
 
 fn hostile(index: usize, text: &str) -> Pulse {
     let list = || vec![text.to_owned(), text.to_owned(), "plain".to_owned()];
-    let mut hostile = pulse(&format!("p{index}"), vec![domain("evil.example", WHEN)]);
-    hostile.name = text.to_owned();
-    hostile.description = text.to_owned();
-    hostile.tags = list();
-    hostile.references = list();
-    hostile.adversary = text.to_owned();
-    hostile.targeted_countries = list();
-    hostile.industries = list();
-    hostile.tlp = text.to_owned();
-    hostile.author.username = text.to_owned();
-    hostile.malware_families = list()
-        .into_iter()
-        .map(|id| MalwareFamily { display_name: id.clone(), target: Some(text.to_owned()), id })
-        .collect();
-    hostile.attack_ids =
-        list().into_iter().map(|id| AttackId { name: text.to_owned(), display_name: id.clone(), id }).collect();
-    hostile
+    let family = |id: String| MalwareFamily { display_name: id.clone(), target: Some(text.to_owned()), id };
+    let attack = |id: String| AttackId { name: text.to_owned(), display_name: id.clone(), id };
+    let plain = pulse(&format!("p{index}"), vec![domain("evil.example", WHEN)]);
+    Pulse {
+        name: text.to_owned(),
+        description: text.to_owned(),
+        tags: list(),
+        references: list(),
+        adversary: text.to_owned(),
+        targeted_countries: list(),
+        industries: list(),
+        tlp: text.to_owned(),
+        author: Author { username: text.to_owned(), ..plain.author },
+        malware_families: list().into_iter().map(family).collect(),
+        attack_ids: list().into_iter().map(attack).collect(),
+        ..plain
+    }
 }
 
 #[tokio::test]

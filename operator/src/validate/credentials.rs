@@ -61,19 +61,22 @@ pub(super) fn keys(owner: &Owner, spec: &ThreatRelaySpec, observed: &Observed, f
     Keys::Managed(files)
 }
 
-/// Secrets that pods mount themselves in every mode: the shared secret of `hs256`, the password of the shared cache, the
-/// headers for the collector of traces.
-pub(super) fn check_mounted(owner: &Owner, spec: &ThreatRelaySpec, observed: &Observed, findings: &mut Vec<Finding>) {
-    let hs256 = spec.auth.hs256_secret_ref.as_ref();
+/// Secrets that pods mount themselves in every mode, with the fields that name them: the shared secret of `hs256`, the
+/// password of the shared cache, the headers for the collector of traces.
+pub fn mounted(spec: &ThreatRelaySpec) -> impl Iterator<Item = (&KeyRef, &'static str)> {
     let password = spec.cache.shared.as_ref().and_then(|shared| shared.password_secret_ref.as_ref());
     let headers = spec.telemetry.as_ref().and_then(|telemetry| telemetry.otlp.headers_secret_ref.as_ref());
-    let mounted = [
-        (hs256, "spec.auth.hs256SecretRef"),
+    let all = [
+        (spec.auth.hs256_secret_ref.as_ref(), "spec.auth.hs256SecretRef"),
         (password, "spec.cache.shared.passwordSecretRef"),
         (headers, "spec.telemetry.otlp.headersSecretRef"),
     ];
-    for (reference, field) in mounted {
-        let Some(reference) = reference else { continue };
+    all.into_iter().filter_map(|(reference, field)| Some((reference?, field)))
+}
+
+/// Whether they are there.
+pub(super) fn check_mounted(owner: &Owner, spec: &ThreatRelaySpec, observed: &Observed, findings: &mut Vec<Finding>) {
+    for (reference, field) in mounted(spec) {
         findings.extend(look(owner, reference, field, observed).and_then(|found| check_not_empty(&found)).err());
     }
 }

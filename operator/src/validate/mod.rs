@@ -15,7 +15,7 @@ use kube::ResourceExt;
 use crate::api::conditions::Reason;
 use crate::api::{ThreatRelay, ThreatRelaySpec};
 use crate::observed::{Content, Observed};
-pub use credentials::references;
+pub use credentials::{mounted, references};
 pub use destinations::Destination;
 pub use image::ChosenImage;
 pub use policy::{OperatorPods, Policy};

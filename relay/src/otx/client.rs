@@ -39,21 +39,23 @@ pub(super) trait Sink {
 pub(super) struct Whole(Vec<Vec<u8>>);
 
 /// Bytes of a piece.
-const PIECE: usize = 256 << 10;
+const PIECE: usize = 64 << 10;
 
 impl Sink for Whole {
     type Output = Bytes;
 
-    fn push(&mut self, chunk: &[u8]) -> Result<(), Failure> {
-        match self.0.last_mut() {
-            Some(piece) if piece.len() + chunk.len() <= PIECE => piece.extend_from_slice(chunk),
-            // Most answers are one small piece; a later one gets its room at once, for what growing leaves behind is
-            // memory, too.
-            later => {
-                let room = if later.is_some() { PIECE } else { 0 };
-                let mut piece = Vec::with_capacity(room.max(chunk.len()));
-                piece.extend_from_slice(chunk);
-                self.0.push(piece);
+    fn push(&mut self, mut chunk: &[u8]) -> Result<(), Failure> {
+        while !chunk.is_empty() {
+            // Most answers are one small piece; later ones get their room at once.
+            let full = self.0.last().is_none_or(|piece| piece.len() >= PIECE);
+            if full {
+                let room = if self.0.is_empty() { chunk.len().min(PIECE) } else { PIECE };
+                self.0.push(Vec::with_capacity(room));
+            }
+            if let Some(piece) = self.0.last_mut() {
+                let (now, later) = chunk.split_at(chunk.len().min(PIECE - piece.len()));
+                piece.extend_from_slice(now);
+                chunk = later;
             }
         }
         Ok(())
@@ -228,6 +230,9 @@ impl Client {
             }
             status => return Err(Failure::Status(status.as_u16())),
         }
+        if response.content_length().is_some_and(|length| length > limit as u64) {
+            return Err(Failure::TooLarge { limit });
+        }
         let mut taken = 0_usize;
         while let Some(chunk) = response.chunk().await.map_err(|error| transport(&error, self.call_timeout))? {
             taken = if broken::is(Defect::DecompressedNotCounted) { 0 } else { taken.saturating_add(chunk.len()) };
@@ -348,6 +353,19 @@ fn certificate_fault(error: &reqwest::Error) -> Option<String> {
 #[expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_body_in_pieces_is_the_body() {
+        let body: Vec<u8> = (0..PIECE * 3 + 7).map(|index| u8::try_from(index % 251).unwrap()).collect();
+        for size in [1000, PIECE - 1, PIECE, PIECE + 1, body.len()] {
+            let mut whole = Whole::default();
+            for chunk in body.chunks(size) {
+                whole.push(chunk).unwrap();
+            }
+            assert!(whole.0.iter().all(|piece| piece.len() <= PIECE), "{size}");
+            assert!(whole.finish().unwrap() == body, "{size}");
+        }
+    }
 
     #[test]
     fn retry_after_is_read_as_seconds_or_a_date() {
