@@ -84,7 +84,14 @@ impl CallError {
 /// # Errors
 /// When there is neither, or it cannot be used.
 pub async fn connect(requests: &Requests) -> Result<Client, kube::Error> {
-    let mut config = kube::Config::infer().await.map_err(kube::Error::InferConfig)?;
+    of(kube::Config::infer().await.map_err(kube::Error::InferConfig)?, requests)
+}
+
+/// A client of this server with this identity that keeps the rules above.
+///
+/// # Errors
+/// When the configuration cannot be used.
+pub fn of(mut config: kube::Config, requests: &Requests) -> Result<Client, kube::Error> {
     config.connect_timeout = Some(CONNECT);
     config.write_timeout = Some(CALL);
     config.default_retry = false;

@@ -9,6 +9,7 @@
 pub mod admin;
 pub mod api;
 pub mod apply;
+pub mod broken;
 pub mod build;
 pub mod client;
 pub mod commands;

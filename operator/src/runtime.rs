@@ -66,7 +66,20 @@ pub async fn run(settings: Settings) -> Result<ExitCode, StartError> {
     let client = client::connect(&metrics.requests).await.map_err(Box::new)?;
     let identity = identity();
     tracing::info!(admin = %address, identity, version = env!("CARGO_PKG_VERSION"), "started");
+    live(client, settings, (metrics, readiness), identity, stop).await
+}
 
+/// The life of an operator with this client, as the candidate `identity`: what [`run`] is without a process around it.
+///
+/// # Errors
+/// [`StartError::Probes`].
+pub async fn live(
+    client: Client,
+    settings: Settings,
+    (metrics, readiness): (Metrics, Readiness),
+    identity: String,
+    stop: CancellationToken,
+) -> Result<ExitCode, StartError> {
     let (offer, offered) = watch::channel(OptionalApis::default());
     let look = async {
         discovery::needed(&client, &readiness).await;

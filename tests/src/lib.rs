@@ -13,6 +13,7 @@ pub mod engine;
 pub mod eventually;
 pub mod fake_otx;
 pub mod faultproxy;
+pub mod faults;
 pub mod footprint;
 pub mod issuer;
 pub mod jwks_server;

@@ -20,6 +20,7 @@ use tracing::field::Empty;
 use tracing::{Instrument, Span};
 
 use self::write::{ChildError, Children};
+use crate::broken::{self, Defect};
 use crate::build::Objects;
 use crate::kinds;
 use crate::observed::Children as Live;
@@ -115,7 +116,7 @@ impl Step<'_> {
         least: Option<i64>,
     ) -> Result<Option<Value>, ChildError> {
         let adjust = |wanted: &mut Value, live: Option<&Value>| {
-            if let Some(least) = least {
+            if let Some(least) = least.filter(|_| !broken::is(Defect::ReplicasOfAutoscaler)) {
                 replicas::keep(wanted, live, least);
             }
         };

@@ -12,6 +12,7 @@ use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, Patch, PatchParam
 use serde_json::Value;
 
 use super::agreement::agrees;
+use crate::broken::{self, Defect};
 use crate::client::{CallError, MANAGER, call};
 use crate::metrics::Metrics;
 use crate::validate::Owner;
@@ -120,7 +121,7 @@ impl<'a> Children<'a> {
                 }
                 Some(live) => {
                     self.is_ours(kind, name, live)?;
-                    if agrees(&wanted, live, MANAGER) {
+                    if agrees(&wanted, live, MANAGER) && !broken::is(Defect::OrderByChance) {
                         return Ok(live.clone());
                     }
                     wanted["metadata"]["uid"] = live["metadata"]["uid"].clone();
@@ -128,6 +129,7 @@ impl<'a> Children<'a> {
                     "apply"
                 }
             };
+            broken::written(&mut wanted);
             let params = PatchParams::apply(MANAGER).force();
             let patch = Patch::Apply(&wanted);
             match call(format!("{verb} {} \"{name}\"", kind.kind), api.patch(name, &params, &patch)).await {
@@ -136,6 +138,7 @@ impl<'a> Children<'a> {
                     tracing::info!(kind = kind.kind, child = name, verb, "child written");
                     return Ok(to_value(&made));
                 }
+                Err(error) if error.is_conflict() && broken::is(Defect::ConflictIsSuccess) => return Ok(wanted),
                 Err(error) if error.is_conflict() => {
                     tracing::debug!(%error, "read again");
                     live = self.read(kind, name).await?;
@@ -156,12 +159,12 @@ impl<'a> Children<'a> {
         let mut live = known;
         for _ in 0..TRIES {
             let is_leaving = !live["metadata"]["deletionTimestamp"].is_null();
-            if is_leaving || !is_controlled_by(&live, &self.owner.uid) {
+            if is_leaving || broken::is(Defect::NotRemoved) || !is_controlled_by(&live, &self.owner.uid) {
                 return Ok(false);
             }
             let said = |field: &str| live["metadata"][field].as_str().map(str::to_owned);
             let preconditions = Preconditions { uid: said("uid"), resource_version: said("resourceVersion") };
-            let params = DeleteParams::background().preconditions(preconditions);
+            let params = broken::deleted(DeleteParams::background().preconditions(preconditions));
             match call(format!("delete {} \"{name}\"", kind.kind), self.api(kind).delete(name, &params)).await {
                 Ok(_) => {
                     self.metrics.wrote(&kind.kind, "delete");

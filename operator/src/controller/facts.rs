@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::backoff::spread;
 use super::context::Context;
-use super::{CONFLICT, Done, Error, RESYNC_NOT_READY, RESYNC_READY};
+use super::{CONFLICT, Done, Error, REFUSED, RESYNC_NOT_READY, RESYNC_READY};
 use crate::api::ThreatRelay;
 use crate::api::conditions::{READY, Reason};
 use crate::api::v1alpha1::ThreatRelayStatus;
@@ -201,6 +201,11 @@ impl<'a> Gathered<'a> {
         Ok(match &self.outcome {
             Outcome::Hindered(obstacle) if obstacle.reason == Reason::OwnershipConflict => {
                 Done::Terminal(spread(CONFLICT))
+            }
+            Outcome::Hindered(obstacle)
+                if matches!(obstacle.reason, Reason::AdmissionDenied | Reason::QuotaExceeded) =>
+            {
+                Done::Terminal(spread(REFUSED))
             }
             Outcome::Hindered(obstacle) if !obstacle.needs_somebody => Done::Again(spread(CONFLICT)),
             Outcome::Hindered(_) => Done::Terminal(spread(RESYNC_NOT_READY)),

@@ -25,6 +25,7 @@ use self::context::Context;
 use self::facts::Gathered;
 use crate::apply::apply;
 use crate::apply::write::{ChildError, Children};
+use crate::broken::{self, Defect};
 use crate::client::{CallError, call};
 use crate::metrics::{Outcome, Queue};
 use crate::status::compute;
@@ -44,6 +45,8 @@ const RESYNC_READY: Duration = Duration::from_mins(10);
 const RESYNC_NOT_READY: Duration = Duration::from_mins(5);
 /// When a foreign object that is in the way is looked for again: nothing watches it.
 const CONFLICT: Duration = Duration::from_secs(6);
+/// When a child that admission or a quota refused is tried again: what would allow it is watched by nothing.
+const REFUSED: Duration = Duration::from_secs(30);
 
 /// What one reconcile came to.
 enum Done {
@@ -187,7 +190,8 @@ async fn reconcile(resource: Arc<Guarded>, context: Arc<Context>) -> Result<Acti
                 tracing::warn!(%error, category, namespace, name, again_ms = pause.as_millis(), "reconcile failed");
                 span.record("error.type", category).record("otel.status_code", "ERROR");
             }
-            (outcome, Action::requeue(pause))
+            let again = Action::requeue(pause);
+            (outcome, if broken::is(Defect::NotTriedAgain) { Action::await_change() } else { again })
         }
     };
     context.metrics.reconciled(outcome, elapsed);
@@ -210,6 +214,7 @@ async fn attempt(context: &Context, namespace: &str, name: &str) -> Result<Done,
     let owner =
         Owner { namespace: namespace.to_owned(), name: name.to_owned(), uid: relay.uid().unwrap_or_default() };
     let apis = *context.offered.borrow();
+    publish::defects(context, &relay).await?;
     let observed =
         Box::pin(observe::observe(&context.client, &relay, apis, context.settings.reach.read_secrets)).await?;
     let children = Children::new(&context.client, &context.metrics, &owner);

@@ -1,6 +1,7 @@
 //! What a reconcile tells the world: the status, where it says something new, and events of what has changed. A resource
 //! that cannot be read is told so, too. A status that could not be written fails the reconcile, an event does not.
 
+use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::jiff::Timestamp;
 use kube::Resource;
@@ -12,9 +13,10 @@ use super::context::Context;
 use super::{Done, Error, RESYNC_NOT_READY};
 use crate::api::conditions::READY;
 use crate::api::v1alpha1::{ThreatRelay, ThreatRelayStatus};
+use crate::broken::{self, Defect};
 use crate::client::{CallError, MANAGER, call};
-use crate::events;
 use crate::status::{differs, unreadable as status_of_unreadable};
+use crate::{events, observe};
 
 /// Writes the status where it says something new, and tells what has changed.
 #[tracing::instrument(name = "status", skip_all)]
@@ -33,6 +35,29 @@ pub(super) async fn status(
         tracing::info!(reason = event.reason, note = event.note, "told");
         if let Err(error) = call("tell an event", context.recorder.publish(&event, &reference)).await {
             tracing::debug!(%error, "an event was not told");
+        }
+    }
+    Ok(())
+}
+
+/// What only an operator with a planted defect writes.
+pub(super) async fn defects(context: &Context, relay: &ThreatRelay) -> Result<(), CallError> {
+    if broken::is(Defect::UserSecretWritten) {
+        let namespace = relay.metadata.namespace.clone().unwrap_or_default();
+        let secrets: Api<Secret> = Api::namespaced(context.client.clone(), &namespace);
+        let (label, params) =
+            (json!({"metadata": {"labels": {"threatrelay.dev/broken": "true"}}}), PatchParams::default());
+        let label = Patch::Merge(label);
+        for reference in observe::references(relay) {
+            let written = secrets.patch(&reference.name, &params, &label);
+            let _may_be_absent = call("write the user's Secret", written).await;
+        }
+    }
+    if broken::is(Defect::ObservedTooEarly) {
+        let before = relay.status.clone().unwrap_or_default();
+        let status = ThreatRelayStatus { observed_generation: relay.metadata.generation, ..before.clone() };
+        if before.observed_generation != status.observed_generation {
+            patch_status(context, &relay.metadata, &status).await?;
         }
     }
     Ok(())

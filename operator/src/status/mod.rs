@@ -14,6 +14,7 @@ use crate::api::conditions::{
     UPSTREAM_REACHABLE,
 };
 use crate::api::v1alpha1::ThreatRelayStatus;
+use crate::broken::{self, Defect};
 use crate::probe::{Look, Verdict};
 
 /// Most bytes of a message.
@@ -148,7 +149,7 @@ fn ready(facts: &Facts<'_>) -> Verdicts {
         return (Truth::False, *reason, message.clone());
     }
     let Workload { ready, wanted, .. } = workload;
-    if !workload.is_complete {
+    if !workload.is_complete && !broken::is(Defect::ReadyBeforePods) {
         return (
             Truth::False,
             Reason::Progressing,

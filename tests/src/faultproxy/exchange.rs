@@ -37,7 +37,7 @@ pub(super) async fn answer(
     let body = body.to_bytes();
     shared.unless_crashed(life).await?;
     let (call, struck) = shared.strike(&parts, &body);
-    let number = shared.trace.begin(call.clone(), struck.is_some());
+    let number = shared.trace.begin(call.clone(), body.clone(), struck.is_some());
     let exchange = Exchange { shared, parts, body, number, watch: call.verb == Verb::Watch };
     match struck {
         None => exchange.pass().await,

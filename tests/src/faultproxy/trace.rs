@@ -6,6 +6,7 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::call::Call;
@@ -25,6 +26,9 @@ pub struct Entry {
     pub resource_version: Option<String>,
     /// The plan's action struck this request.
     pub struck: bool,
+    /// What was sent; not written into files, as it may be a secret.
+    #[serde(skip)]
+    pub body: Bytes,
 }
 
 /// The entries of one proxy.
@@ -35,10 +39,10 @@ pub(super) struct Trace {
 
 impl Trace {
     /// Notes a request and returns its number.
-    pub fn begin(&self, call: Call, struck: bool) -> u64 {
+    pub fn begin(&self, call: Call, body: Bytes, struck: bool) -> u64 {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         let number = entries.len() as u64 + 1;
-        entries.push(Entry { number, call, status: None, resource_version: None, struck });
+        entries.push(Entry { number, call, status: None, resource_version: None, struck, body });
         number
     }
 

@@ -76,7 +76,8 @@ async fn look_after(api: &Api, namespace: &str, health: &Health) {
     }
 }
 
-fn status(pod: &Value, health: &Health) -> Value {
+/// The status of `pod` on a node where pods are so.
+pub(crate) fn status(pod: &Value, health: &Health) -> Value {
     let is_ready = *health == Health::Ready;
     let at = &pod["metadata"]["creationTimestamp"];
     let (state, last) = match health {

@@ -3,7 +3,7 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "what cannot be set up ends the test, with the step's name")]
 
 pub mod installed;
-mod kubelet;
+pub(crate) mod kubelet;
 mod process;
 mod scene;
 

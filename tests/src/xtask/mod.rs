@@ -7,6 +7,7 @@ mod cluster;
 mod crds;
 mod docs;
 mod e2e;
+mod faults;
 mod fuzz;
 mod install;
 mod reproduce;
@@ -34,6 +35,8 @@ enum Xtask {
     Docs,
     /// Write what is made from the operator's types: crds/ and docs/api.md.
     Crds,
+    /// Disturb the operator, one fault a run, and compare with undisturbed runs.
+    Faults(faults::Faults),
     /// Feed the relay's readers what libFuzzer makes up.
     Fuzz(fuzz::Fuzz),
     /// Write what each binary is made of, and check that nothing is left out.
@@ -59,6 +62,7 @@ pub fn main() -> ExitCode {
         Xtask::Docs => docs::run(),
         Xtask::Crds => crds::run(),
         Xtask::Charts => charts::run(),
+        Xtask::Faults(arguments) => faults::run(&arguments),
         Xtask::Fuzz(arguments) => fuzz::run(&arguments),
         Xtask::Sbom => sbom::run(),
         Xtask::Reproduce => reproduce::run(),

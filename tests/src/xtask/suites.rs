@@ -49,6 +49,8 @@ pub(super) enum Suites {
     Cluster,
     /// What shares a control plane among its tests, a process a suite.
     Plane,
+    /// What plants defects in the operator, which is built once more with them, and needs a control plane.
+    PlaneVariants,
     /// What shares a cluster with nodes among its tests, of any provider, a process a suite.
     Nodes,
 }
@@ -60,11 +62,14 @@ pub(super) type Variables = Vec<(&'static str, OsString)>;
 const TABLES: &[&str] = &["engine_faults", "trust_auth", "trust_input"];
 /// Suites that need the relay's planted defects, and the options that build them in.
 const VARIANTS: &[&str] = &["trust_variants"];
+/// The same of the operator.
+const PLANE_VARIANTS: &[&str] = &["faults_variants"];
 const WITH_DEFECTS: &[&str] = &["--features", "broken-variants"];
 /// Suites about what is shipped.
 const SHIPPED: &[&str] = &["trust_supply"];
 /// Suites whose tests share a control plane, and so a process.
-const PLANE: &[&str] = &["operator_schema", "operator_rbac", "operator_reconcile", "operator_runtime"];
+const PLANE: &[&str] =
+    &["operator_schema", "operator_rbac", "operator_reconcile", "operator_runtime", "faults_plane"];
 /// Suites whose tests share a cluster with nodes.
 const NODES: &[&str] = &["cluster_node", "cluster_relay", "operator_node", "install_lifecycle"];
 /// The suites that need a Kubernetes, in nextest's language.
@@ -93,6 +98,7 @@ impl Suites {
             Self::Shipped => cargo_test(SHIPPED, &[], variables),
             // Most of their time they wait, each for an operator of its own.
             Self::Plane => cargo_test(PLANE, &[], &[&variables[..], &[("RUST_TEST_THREADS", "8".into())]].concat()),
+            Self::PlaneVariants => cargo_test(PLANE_VARIANTS, WITH_DEFECTS, variables),
             Self::Nodes => cargo_test(NODES, &[], variables),
         }
     }

@@ -63,6 +63,7 @@ pub(super) fn run(arguments: &Test) -> Result<ExitCode, Box<dyn Error>> {
         let variables = shipped.unwrap_or_default();
         count.add(&Suites::Shipped.run(&variables)?);
         count.add(&Suites::Plane.run(&variables)?);
+        count.add(&Suites::PlaneVariants.run(&variables)?);
         count.add(&Suites::Nodes.run(&variables)?);
         count.add(&Suites::Cluster.run(&variables)?);
     }

@@ -1,0 +1,139 @@
+//! What people do to a `ThreatRelay`, as short stories. Faults strike in the steps that are marked; the others bring the
+//! stage about, and each kind of step is marked in some story.
+
+use serde_json::{Value, json};
+
+/// A story.
+#[derive(Clone, Debug)]
+pub struct Workload {
+    /// Its name.
+    pub name: &'static str,
+    /// What happens, one after the other; each step ends when everything is at rest.
+    pub steps: Vec<Step>,
+}
+
+/// A step.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// Its name.
+    pub name: &'static str,
+    /// What is done, at once.
+    pub acts: Vec<Act>,
+    /// Faults strike here.
+    pub is_struck: bool,
+}
+
+/// One act of a person.
+#[derive(Clone, Debug)]
+pub enum Act {
+    /// Creates the `ThreatRelay`, with this over the least that is needed.
+    Create(Value),
+    /// Changes its spec.
+    Change(Value),
+    /// Deletes it.
+    Delete,
+    /// Makes or changes the Secret that it refers to.
+    Key(&'static str),
+    /// Installs the operator's next version, which has another image for relays.
+    Upgrade,
+}
+
+use Act::{Change, Create, Delete, Key, Upgrade};
+
+fn made(acts: Vec<Act>) -> Step {
+    Step { name: "made", acts, is_struck: false }
+}
+
+fn step(name: &'static str, acts: Vec<Act>) -> Step {
+    Step { name, acts, is_struck: true }
+}
+
+/// A spec that asks for every kind of child that a plain control plane offers.
+#[must_use]
+pub fn everything() -> Value {
+    json!({
+        "autoscaling": {"minReplicas": 1, "maxReplicas": 3},
+        "credentials": {"default": {"secretRef": {"name": "otx"}}},
+        "ingress": {"host": "otx.soc.example", "className": "traefik"},
+        "resources": {"requests": {"cpu": "1000m", "memory": "64Mi"}},
+    })
+}
+
+fn with_key() -> Value {
+    json!({"replicas": 1, "credentials": {"default": {"secretRef": {"name": "otx"}}}})
+}
+
+/// The stories.
+#[must_use]
+pub fn all() -> Vec<Workload> {
+    let one = || json!({"replicas": 1});
+    let of = |name, steps| Workload { name, steps };
+    let scaled = json!({"replicas": null, "autoscaling": {"minReplicas": 1, "maxReplicas": 4}});
+    let route = json!({"ingress": {"host": "otx.soc.example", "className": "traefik"}});
+    let guards =
+        |enabled: bool| json!({"networkPolicy": {"enabled": enabled}, "podDisruptionBudget": {"enabled": enabled}});
+    let image = json!({"image": {"repository": "registry.example/threatrelay", "tag": "2.0.0"}});
+    vec![
+        of("minimal", vec![step("create", vec![Create(one())])]),
+        of("everything", vec![step("create", vec![Key("key-one"), Create(everything())])]),
+        of("image", vec![made(vec![Create(one())]), step("change", vec![Change(image)])]),
+        of(
+            "autoscale",
+            vec![
+                made(vec![Create(json!({"replicas": 2}))]),
+                step("on", vec![Change(scaled)]),
+                step("off", vec![Change(json!({"replicas": 1, "autoscaling": null}))]),
+            ],
+        ),
+        of(
+            "ingress",
+            vec![
+                made(vec![Create(one())]),
+                step("on", vec![Change(route)]),
+                step("off", vec![Change(json!({"ingress": null}))]),
+            ],
+        ),
+        of(
+            "guards",
+            vec![
+                made(vec![Create(json!({"replicas": 2}))]),
+                step("off", vec![Change(guards(false))]),
+                step("on", vec![Change(guards(true))]),
+            ],
+        ),
+        of("rotation", vec![made(vec![Key("key-one"), Create(with_key())]), step("rotate", vec![Key("key-two")])]),
+        of("corrected", vec![step("refused", vec![Create(with_key())]), step("corrected", vec![Key("key-one")])]),
+        of(
+            "pause",
+            vec![
+                made(vec![Create(one())]),
+                step("paused", vec![Change(json!({"suspend": true, "replicas": 2}))]),
+                step("resumed", vec![Change(json!({"suspend": false}))]),
+            ],
+        ),
+        of("delete", vec![made(vec![Key("key-one"), Create(everything())]), step("delete", vec![Delete])]),
+        of(
+            "recreate",
+            vec![made(vec![Create(one())]), step("recreate", vec![Delete, Create(json!({"replicas": 2}))])],
+        ),
+        of("upgrade", vec![made(vec![Create(one())]), step("upgrade", vec![Upgrade])]),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn the_stories_and_their_steps_have_names_of_their_own() {
+        let all = all();
+        let names: BTreeSet<_> = all.iter().map(|workload| workload.name).collect();
+        assert_eq!((all.len(), names.len()), (12, 12));
+        for workload in &all {
+            let steps: BTreeSet<_> = workload.steps.iter().map(|step| step.name).collect();
+            assert_eq!(steps.len(), workload.steps.len(), "{}", workload.name);
+        }
+    }
+}

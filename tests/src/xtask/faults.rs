@@ -1,0 +1,122 @@
+//! `cargo xtask faults`: runs plans of faults against the operator on a control plane of its own. One by its name or from
+//! a file, for whoever looks into a defect; or all there are, which takes the better part of an hour. Every plan that
+//! differs is written into a file that replays it.
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Args;
+use futures_util::{StreamExt, stream};
+use tokio::runtime::Runtime;
+
+use crate::faults::campaign::{Family, Tier, plans};
+use crate::faults::ground::Ground;
+use crate::faults::oracles::judge;
+use crate::faults::plan::Plan;
+use crate::faults::reference::Reference;
+use crate::faults::report::{Outcome, Report};
+use crate::faults::run::disturbed;
+use crate::faults::workload;
+
+#[derive(Debug, Args)]
+pub(super) struct Faults {
+    /// Only this plan: its name, as a failing test has it, or a file
+    #[arg(long, value_name = "NAME|FILE", conflicts_with = "full")]
+    plan: Option<String>,
+    /// All plans, instead of those that are always checked
+    #[arg(long)]
+    full: bool,
+    /// Only plans whose name contains this
+    #[arg(long, default_value = "")]
+    only: String,
+    /// Where plans that differ are written
+    #[arg(long, default_value = "plans")]
+    folder: PathBuf,
+    /// Runs at once: most of a run is waiting
+    #[arg(long, default_value_t = 24)]
+    lanes: usize,
+}
+
+pub(super) fn run(arguments: &Faults) -> Result<ExitCode, Box<dyn Error>> {
+    let wanted = arguments.plan.as_deref().map(read).transpose()?;
+    let runtime = Runtime::new()?;
+    let differing = runtime.block_on(async {
+        let ground = Arc::new(Ground::start().await);
+        let workloads = workload::all().into_iter().filter(|workload| {
+            let is_wanted = |plan: &Plan| plan.workload == workload.name;
+            wanted.as_ref().is_none_or(is_wanted)
+        });
+        let references = workloads.map(|workload| {
+            let ground = Arc::clone(&ground);
+            tokio::spawn(async move { Reference::take(&ground, workload).await })
+        });
+        let mut all = Vec::new();
+        for taking in references.collect::<Vec<_>>() {
+            let reference = Arc::new(taking.await?.map_err(|problems| problems.join("\n"))?);
+            let tier = if arguments.full { Tier::Full } else { Tier::Always };
+            let campaign = Family::ALL.into_iter().flat_map(|family| plans(&reference, family, tier));
+            let chosen: Vec<Plan> = match &wanted {
+                Some(plan) => vec![plan.clone()],
+                None => campaign.filter(|plan| plan.to_string().contains(&arguments.only)).collect(),
+            };
+            all.extend(chosen.into_iter().map(|plan| (Arc::clone(&reference), plan)));
+        }
+        println!("{} plans", all.len());
+        play(&ground, all, arguments).await
+    })?;
+    if differing == 0 {
+        return Ok(ExitCode::SUCCESS);
+    }
+    eprintln!("error: {differing} plans differ; they are in {}", arguments.folder.display());
+    Ok(ExitCode::FAILURE)
+}
+
+fn read(plan: &str) -> Result<Plan, Box<dyn Error>> {
+    if Path::new(plan).is_file() {
+        return Ok(serde_saphyr::from_str(&std::fs::read_to_string(plan)?)?);
+    }
+    Ok(plan.parse()?)
+}
+
+/// Runs plans side by side; prints what differs and the sums.
+async fn play(
+    ground: &Arc<Ground>,
+    plans: Vec<(Arc<Reference>, Plan)>,
+    arguments: &Faults,
+) -> Result<usize, Box<dyn Error>> {
+    let mut report = Report::default();
+    let mut differing = 0;
+    let running = plans.into_iter().map(|(reference, plan)| {
+        let ground = Arc::clone(ground);
+        tokio::spawn(async move {
+            let record = disturbed(&ground, &reference, &plan).await;
+            let findings = judge(&reference, &record);
+            (Outcome::of(plan, &record, findings), record)
+        })
+    });
+    let mut running = stream::iter(running).buffer_unordered(arguments.lanes);
+    while let Some(done) = running.next().await {
+        let (outcome, record) = done?;
+        report.add(&outcome);
+        if outcome.findings.is_empty() && arguments.plan.is_none() {
+            continue;
+        }
+        println!("{} (struck: {}, longest step {:?})", outcome.plan, outcome.is_struck, outcome.took);
+        for finding in &outcome.findings {
+            println!("  {finding}");
+        }
+        if outcome.findings.is_empty() {
+            println!("  as undisturbed");
+            continue;
+        }
+        differing += 1;
+        std::fs::create_dir_all(&arguments.folder)?;
+        let file = arguments.folder.join(format!("{}.yaml", outcome.plan.to_string().replace('/', "_")));
+        std::fs::write(&file, serde_saphyr::to_string(&outcome.plan)?)?;
+        std::fs::write(file.with_extension("log"), &record.log)?;
+    }
+    print!("{report}");
+    Ok(differing)
+}
