@@ -66,8 +66,13 @@ async fn answered(file: &str, pulses: usize) {
         "IPv6" => "ipv6",
         other => other,
     };
+    let asked = [(kind, sample["indicator"].as_str().unwrap_or_default())];
+    // All that there is to say of a real answer is valid CTIM, too.
+    let rich = Builder::new(&upstream().await).rich().start().await.observe(&asked).await;
+    assert_eq!(docs(&rich, "sightings").len(), pulses, "{rich}");
+    assert_eq!(docs(&rich, "verdicts").len(), docs(&rich, "judgements").len(), "{rich}");
     let relay = Builder::new(&upstream().await).start().await;
-    let body = relay.observe(&[(kind, sample["indicator"].as_str().unwrap_or_default())]).await;
+    let body = relay.observe(&asked).await;
     // One sample says that there are 29 pulses and shows one of them.
     let shown = sample["pulse_info"]["pulses"].as_array().map_or(0, Vec::len);
     let cut = sample["pulse_info"]["count"].as_u64().unwrap_or(0) > u64::try_from(shown).unwrap_or(0);

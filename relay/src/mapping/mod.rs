@@ -13,7 +13,7 @@ mod threats;
 use std::cmp::Reverse;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use url::Url;
+use url::{Position, Url};
 
 use crate::config::{self, Config};
 use crate::ctim::{Bundle, Span};
@@ -100,6 +100,21 @@ pub fn page(pulse: &Pulse, web: &str) -> String {
 /// A name without what is no part of it at its ends: blanks, and characters that are dropped.
 fn bare(name: &str) -> &str {
     name.trim_matches(|character: char| character.is_whitespace() || character == '\0')
+}
+
+/// Whether an address is one of the web as CTIM takes it: of at most 2,048 characters and a URI of RFC 3986, which is
+/// stricter than what browsers take for a URL.
+fn is_web_address(url: &Url) -> bool {
+    let rest = &url[Position::BeforePath..];
+    let mut parts = rest.split('%');
+    let is_plain =
+        |part: &str| part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/?#".contains(&byte));
+    let is_escape = |part: &str| part.len() >= 2 && part.as_bytes()[..2].iter().all(u8::is_ascii_hexdigit);
+    matches!(url.scheme(), "http" | "https")
+        && url.as_str().len() <= 2048
+        && rest.matches('#').count() <= 1
+        && parts.next().is_none_or(is_plain)
+        && parts.all(|part| is_escape(part) && is_plain(part))
 }
 
 /// When an indicator holds.

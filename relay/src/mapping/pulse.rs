@@ -7,15 +7,12 @@ use std::collections::{BTreeSet, HashSet};
 use url::Url;
 
 use super::threats::actor_name;
-use super::{Validity, bare, page};
+use super::{Validity, bare, is_web_address, page};
 use crate::ctim::{
     self, Confidence, Description, ExternalReference, Indicator, SOURCE, ShortDescription, Title, Tlp,
 };
 use crate::otx::pulse::Pulse;
 use crate::otx::time::Moment;
-
-/// Longest address that CTIM takes.
-const LONGEST_URL: usize = 2048;
 
 /// The indicator that a pulse is.
 pub(super) fn indicator<'a>(
@@ -80,8 +77,7 @@ fn references<'a>(pulse: &'a Pulse, site: &str) -> Vec<ExternalReference<'a>> {
 }
 
 fn reference(text: &str) -> ExternalReference<'_> {
-    let web = |url: &Url| matches!(url.scheme(), "http" | "https") && url.as_str().len() <= LONGEST_URL;
-    let url = Url::parse(text).ok().filter(web);
+    let url = Url::parse(text).ok().filter(is_web_address);
     let host = url.as_ref().and_then(Url::host_str).filter(|host| !host.is_empty()).map(str::to_owned);
     let (Some(url), Some(host)) = (url, host) else {
         return ExternalReference {

@@ -3,8 +3,8 @@
 
 use std::collections::HashMap;
 
-use super::bare;
 use super::pulse::tlp;
+use super::{bare, is_web_address};
 use crate::ctim::{
     Actor, AttackId, AttackPattern, Bond, Bundle, Documents, Malware, Relationship, Span, Tlp, transient_id,
 };
@@ -148,7 +148,7 @@ fn malware_page(path: &str, site: &str) -> Option<String> {
         return None;
     }
     let url = url::Url::parse(&format!("{site}{path}")).ok()?;
-    Some(url.into()).filter(|url: &String| url.len() <= 2048)
+    is_web_address(&url).then(|| url.into())
 }
 
 /// What one pulse tells everybody may be told to everybody.
