@@ -43,16 +43,24 @@ pub fn target() -> String {
 /// See [`BinariesError`].
 pub fn build() -> Result<PathBuf, BinariesError> {
     let target = target();
-    let mut build = cargo(&["auditable", "build"]);
-    build
-        .args(["--profile", "dist", "--target", &target, "--bins"])
-        .args(["--package", "threatrelay", "--package", "threatrelay-operator"])
-        .env(format!("CC_{}", target.replace('-', "_")), "musl-gcc");
-    if !build.status().map_err(BinariesError::NoCargo)?.success() {
+    if !as_shipped(Path::new(env!("CARGO_MANIFEST_DIR"))).status().map_err(BinariesError::NoCargo)?.success() {
         return Err(BinariesError::Failed(target));
     }
     let folder = beside_this().ancestors().nth(1).unwrap_or(Path::new("/")).join(target).join("dist");
     Ok(folder)
+}
+
+/// The build of both, as it is shipped, of the workspace that `folder` is in.
+#[must_use]
+pub fn as_shipped(folder: &Path) -> Command {
+    let target = target();
+    let mut build = cargo(&["auditable", "build"]);
+    build
+        .args(["--locked", "--profile", "dist", "--target", &target, "--bins"])
+        .args(["--package", "threatrelay", "--package", "threatrelay-operator"])
+        .env(format!("CC_{}", target.replace('-', "_")), "musl-gcc")
+        .current_dir(folder);
+    build
 }
 
 /// The program `name`: from the folder of [`BINARIES`], else [`current`].

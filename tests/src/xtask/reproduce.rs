@@ -7,9 +7,13 @@ use std::process::{Command, ExitCode, Stdio};
 
 use aws_lc_rs::digest;
 
+use super::install;
+use crate::binaries;
+
 const BINARIES: [&str; 2] = ["threatrelay", "threatrelay-operator"];
 
 pub(super) fn run() -> Result<ExitCode, Box<dyn Error>> {
+    install::tools()?;
     let (first, second) = (build("a")?, build("a-folder-of-quite-another-length")?);
     for (binary, hash) in BINARIES.iter().zip(&first) {
         println!("{hash}  {binary}");
@@ -30,10 +34,7 @@ fn build(name: &str) -> Result<Vec<String>, Box<dyn Error>> {
     unpack(&folder)?;
     let registry = std::env::var("CARGO_HOME").or_else(|_| std::env::var("HOME").map(|home| home + "/.cargo"))?;
     let here = folder.display();
-    let status = Command::new("cargo")
-        .args(["build", "--quiet", "--locked", "--profile", "dist"])
-        .args(BINARIES.into_iter().flat_map(|binary| ["-p", binary, "--bin", binary]))
-        .current_dir(&folder)
+    let status = binaries::as_shipped(&folder)
         .env("CARGO_TARGET_DIR", folder.join("target"))
         .env("RUSTFLAGS", format!("--remap-path-prefix={here}=/build --remap-path-prefix={registry}=/cargo"))
         .env("CFLAGS", format!("-ffile-prefix-map={here}=/build -ffile-prefix-map={registry}=/cargo"))
@@ -41,7 +42,8 @@ fn build(name: &str) -> Result<Vec<String>, Box<dyn Error>> {
     if !status.success() {
         return Err(format!("the build in {here} failed").into());
     }
-    BINARIES.iter().map(|binary| hash(&folder.join("target/dist").join(binary))).collect()
+    let built = folder.join("target").join(binaries::target()).join("dist");
+    BINARIES.iter().map(|binary| hash(&built.join(binary))).collect()
 }
 
 fn unpack(folder: &Path) -> Result<(), Box<dyn Error>> {
