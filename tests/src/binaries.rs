@@ -76,17 +76,18 @@ pub fn shipped(name: &str) -> io::Result<PathBuf> {
 /// # Errors
 /// When it cannot be built.
 pub fn current(name: &str) -> io::Result<PathBuf> {
-    build_current(&["--package", name, "--bins"])?;
+    build_current(name)?;
     Ok(beside_this().join(name))
 }
 
-fn build_current(what: &[&str]) -> io::Result<()> {
-    let mut build = cargo(&["build"]);
-    build.args(what);
+/// The whole workspace has a say in the features of what they share, as in the build of the suites: else both would be
+/// built, one after the other, again and again.
+fn build_current(name: &str) -> io::Result<()> {
+    let mut build = cargo(&["build", "--workspace", "--bin", name]);
     if !cfg!(debug_assertions) {
         build.arg("--release");
     }
-    if build.status()?.success() { Ok(()) } else { Err(io::Error::other(format!("cannot build {}", what.join(" ")))) }
+    if build.status()?.success() { Ok(()) } else { Err(io::Error::other(format!("cannot build {name}"))) }
 }
 
 /// An image of it, with what it needs to start.
@@ -119,7 +120,7 @@ pub fn fake_otx() -> io::Result<Image> {
     let name = "fake-otx";
     let program = beside_this().join(name);
     if env::var_os(BINARIES).is_none() || !program.exists() {
-        build_current(&["--package", "tests", "--bin", name])?;
+        build_current(name)?;
     }
     Image::of_dynamic(name, program)
 }
