@@ -1,9 +1,11 @@
-//! A real Prometheus that scrapes what a test names, every second, with rules if any. It ends when dropped.
+//! A real Prometheus that scrapes what a test names, every second, with rules if any. It ends when dropped. And
+//! what there is to scrape, by name.
 #![expect(
     clippy::expect_used,
     reason = "a Prometheus that cannot be started or asked ends the test, with the step's name"
 )]
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::process::Stdio;
 
@@ -11,6 +13,18 @@ use reqwest::{Client, Url};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
+
+/// The names of metrics in an exposition.
+#[must_use]
+pub fn exposed(text: &str) -> BTreeSet<&str> {
+    text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect()
+}
+
+/// The names of metrics in the tables of a document: what is between the first backticks of a row.
+#[must_use]
+pub fn documented(text: &str) -> BTreeSet<&str> {
+    text.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect()
+}
 
 /// A running Prometheus.
 #[derive(Debug)]

@@ -24,9 +24,11 @@ use tokio::task::JoinHandle;
 
 use crate::fake_otx::{FakeOtx, KEY};
 use crate::issuer::{AUDIENCE, Issuer, claims};
+use crate::jwks_server::JwksServer;
 use crate::process::{self, Process};
 use crate::reply::RelayAnswer;
 use crate::schema;
+use crate::tls::Authority;
 
 /// The allowed JWKS host that tokens name; never asked, because the keys come from a file.
 pub const JWKS_HOST: &str = "visibility.amp.cisco.com";
@@ -116,6 +118,18 @@ impl Builder {
         written.expect("a file of the relay");
         self.settings.insert(name, path.display().to_string());
         self
+    }
+
+    /// Fetches the keys of tokens from `host`, which alone is allowed, instead of reading them from a file.
+    ///
+    /// # Panics
+    /// When the certificate of its authority cannot be written.
+    #[must_use]
+    pub fn fetching_keys(self, host: &JwksServer, authority: &Authority) -> Self {
+        self.unset("THREATRELAY_AUTH_JWKS_FILE")
+            .set("THREATRELAY_AUTH_JWKS_HOSTS", &host.host())
+            .set("THREATRELAY_AUTH_ALLOW_PRIVATE_JWKS", "true")
+            .set_file("THREATRELAY_EXTRA_CA_FILE", authority.pem())
     }
 
     /// Lets a relay in this process find JWKS hosts in `outside`.

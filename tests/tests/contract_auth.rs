@@ -518,11 +518,7 @@ async fn many_pulses(count: usize) -> FakeOtx {
 
 /// A relay that fetches keys from `server`, which alone is allowed.
 fn fetching(fake: &FakeOtx, server: &JwksServer, authority: &Authority) -> Builder {
-    Builder::new(&fake.url())
-        .unset("THREATRELAY_AUTH_JWKS_FILE")
-        .set("THREATRELAY_AUTH_JWKS_HOSTS", &server.host())
-        .set("THREATRELAY_AUTH_ALLOW_PRIVATE_JWKS", "true")
-        .set_file("THREATRELAY_EXTRA_CA_FILE", authority.pem())
+    Builder::new(&fake.url()).fetching_keys(server, authority)
 }
 
 /// A fetching relay, the host it fetches from, and a signer that this host knows.

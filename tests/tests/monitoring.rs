@@ -19,7 +19,7 @@ use tests::eventually::Eventually;
 use tests::fake_otx::{FakeOtx, Fault, KEY, Route, Rule};
 use tests::issuer::{Issuer, claims};
 use tests::jwks_server::{Document, JwksServer};
-use tests::prometheus::Prometheus;
+use tests::prometheus::{Prometheus, documented, exposed};
 use tests::relay::{Builder, TestRelay, payload};
 use tests::tls::{Authority, Certificate};
 use tests::wire::{Reply, Server};
@@ -225,11 +225,8 @@ impl World {
         let (authority, signer) = (Authority::new(), Issuer::generate("k1").unwrap());
         let server = JwksServer::start(&authority, Certificate::Good, Document::of(&[&signer])).await.unwrap();
         let relay = Builder::new(&fake.url())
-            .unset("THREATRELAY_AUTH_JWKS_FILE")
-            .set("THREATRELAY_AUTH_JWKS_HOSTS", &server.host())
-            .set("THREATRELAY_AUTH_ALLOW_PRIVATE_JWKS", "true")
+            .fetching_keys(&server, &authority)
             .set("THREATRELAY_AUTH_JWKS_TTL", "1s")
-            .set_file("THREATRELAY_EXTRA_CA_FILE", authority.pem())
             .set("THREATRELAY_TELEMETRY_OTLP_ENDPOINT", "http://127.0.0.1:9")
             .start()
             .await;
@@ -290,13 +287,9 @@ async fn the_document_names_what_the_operator_exposes_and_nothing_else() {
     let metrics = Metrics::new(8);
     reconcile(&metrics).await;
     let text = metrics.encode(false).1;
-    let exposed: BTreeSet<_> =
-        text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
     let document = read(&Path::new(ROOT).join("docs/metrics.md"));
     let (_, operator) = document.split_once("## Operator").unwrap();
-    let documented: BTreeSet<_> =
-        operator.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
-    assert_eq!(exposed, documented, "left: exposed, right: docs/metrics.md");
+    assert_eq!(exposed(&text), documented(operator), "left: exposed, right: docs/metrics.md");
 }
 
 /// Every expression by where it stands. Of an alert, and of a mark on a dashboard, it is the selectors that must find

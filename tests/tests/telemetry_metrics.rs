@@ -2,7 +2,6 @@
 //! a slow bucket to the trace behind it.
 #![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
 
-use std::collections::BTreeSet;
 use std::process::Command;
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use tests::fake_otx::{FakeOtx, Fault, KEY, Route, Rule};
 use tests::issuer::{Issuer, claims};
 use tests::jwks_server::{Document, JwksServer};
 use tests::otlp::Collector;
-use tests::prometheus::Prometheus;
+use tests::prometheus::{Prometheus, documented, exposed};
 use tests::relay::{Builder, TestRelay, payload};
 use tests::tls::{Authority, Certificate};
 
@@ -35,11 +34,8 @@ fn value(text: &str, series: &str) -> f64 {
 /// A relay that fetches its keys from `server`, made with a signer that has asked once.
 async fn fetching(fake: &FakeOtx, signer: &Issuer, server: &JwksServer, authority: &Authority) -> TestRelay {
     let relay = Builder::new(&fake.url())
-        .unset("THREATRELAY_AUTH_JWKS_FILE")
-        .set("THREATRELAY_AUTH_JWKS_HOSTS", &server.host())
-        .set("THREATRELAY_AUTH_ALLOW_PRIVATE_JWKS", "true")
+        .fetching_keys(server, authority)
         .set("THREATRELAY_AUTH_JWKS_TTL", "1ms")
-        .set_file("THREATRELAY_EXTRA_CA_FILE", authority.pem())
         .start()
         .await;
     relay.post_with("/health", &signer.token(&claims(KEY, &server.host())).unwrap(), "").await;
@@ -53,12 +49,9 @@ async fn the_document_names_what_is_exposed_and_nothing_else() {
     let server = JwksServer::start(&authority, Certificate::Good, Document::of(&[&signer])).await.unwrap();
     let text = used(&fake, &collector).await.0.metrics().await
         + &fetching(&fake, &signer, &server, &authority).await.metrics().await;
-    let exposed = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
     let document = std::fs::read_to_string(DOCUMENT).unwrap();
     let (relay, _) = document.split_once("## Operator").unwrap();
-    let documented = relay.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
-    let (exposed, documented): (BTreeSet<_>, BTreeSet<_>) = (exposed.collect(), documented.collect());
-    assert_eq!(exposed, documented, "left: exposed, right: docs/metrics.md");
+    assert_eq!(exposed(&text), documented(relay), "left: exposed, right: docs/metrics.md");
 }
 
 #[tokio::test]

@@ -190,13 +190,7 @@ async fn a_fetch_of_keys_is_a_call_of_the_request_that_needs_them() {
     let (fake, collector) = (FakeOtx::start().await.unwrap(), Collector::start().await);
     let (authority, signer) = (Authority::new(), Issuer::generate("k1").unwrap());
     let server = JwksServer::start(&authority, Certificate::Good, Document::of(&[&signer])).await.unwrap();
-    let relay = traced(&fake, &collector)
-        .unset("THREATRELAY_AUTH_JWKS_FILE")
-        .set("THREATRELAY_AUTH_JWKS_HOSTS", &server.host())
-        .set("THREATRELAY_AUTH_ALLOW_PRIVATE_JWKS", "true")
-        .set_file("THREATRELAY_EXTRA_CA_FILE", authority.pem())
-        .start()
-        .await;
+    let relay = traced(&fake, &collector).fetching_keys(&server, &authority).start().await;
     let token = signer.token(&claims(KEY, &server.host())).unwrap();
     let answer = relay.post_with("/health", &token, "").await;
     let spans = collector.trace(answer.headers["x-trace-id"].to_str().unwrap()).await.unwrap();

@@ -302,11 +302,8 @@ async fn twenty_rotations_of_a_jwks_host_under_load_fail_no_request() {
     let issuers: Vec<Issuer> = (0..21).map(|index| Issuer::generate(&format!("key-{index}")).unwrap()).collect();
     let server = JwksServer::start(&authority, Certificate::Good, Document::of(&[&issuers[0]])).await.unwrap();
     let relay = Builder::new(&fake.url())
-        .unset("THREATRELAY_AUTH_JWKS_FILE")
-        .set("THREATRELAY_AUTH_JWKS_HOSTS", &server.host())
-        .set("THREATRELAY_AUTH_ALLOW_PRIVATE_JWKS", "true")
+        .fetching_keys(&server, &authority)
         .set("THREATRELAY_AUTH_JWKS_COOLDOWN", "100ms")
-        .set_file("THREATRELAY_EXTRA_CA_FILE", authority.pem())
         .spawn()
         .await;
     let token = |issuer: &Issuer| issuer.token(&claims(KEY, &server.host())).unwrap();

@@ -9,13 +9,12 @@ use aws_lc_rs::digest;
 
 use super::install;
 use crate::binaries;
-
-const BINARIES: [&str; 2] = ["threatrelay", "threatrelay-operator"];
+use crate::materials::BINARIES;
 
 pub(super) fn run() -> Result<ExitCode, Box<dyn Error>> {
     install::tools()?;
     let (first, second) = (build("a")?, build("a-folder-of-quite-another-length")?);
-    for (binary, hash) in BINARIES.iter().zip(&first) {
+    for ((binary, _), hash) in BINARIES.iter().zip(&first) {
         println!("{hash}  {binary}");
     }
     if first == second {
@@ -43,7 +42,7 @@ fn build(name: &str) -> Result<Vec<String>, Box<dyn Error>> {
         return Err(format!("the build in {here} failed").into());
     }
     let built = folder.join("target").join(binaries::target()).join("dist");
-    BINARIES.iter().map(|binary| hash(&built.join(binary))).collect()
+    BINARIES.iter().map(|(binary, _)| hash(&built.join(binary))).collect()
 }
 
 fn unpack(folder: &Path) -> Result<(), Box<dyn Error>> {
