@@ -9,21 +9,9 @@ use tests::eventually::Eventually;
 use tests::faultproxy::FaultProxy;
 use tests::faultproxy::call::{Class, Verb};
 use tests::faultproxy::plan::{Action, Commit, Match, Occurrence, Plan};
-use tests::operator::{Operator, Scene, install_crd};
-use tokio::sync::OnceCell;
+use tests::operator::{Operator, Scene, install_crd, plane};
 
 const LONG: Duration = Duration::from_secs(45);
-
-async fn plane() -> &'static ControlPlane {
-    static PLANE: OnceCell<ControlPlane> = OnceCell::const_new();
-    PLANE
-        .get_or_init(async || {
-            let plane = ControlPlane::start().await.unwrap();
-            install_crd(&plane).await;
-            plane
-        })
-        .await
-}
 
 async fn ask(operator: &Operator, path: &str) -> (u16, String) {
     let url = format!("http://{}{path}", operator.admin().await);

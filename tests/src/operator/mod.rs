@@ -12,6 +12,7 @@ pub use process::Operator;
 pub use scene::Scene;
 
 use serde_json::{Value, json};
+use tokio::sync::OnceCell;
 
 use crate::cluster::ControlPlane;
 use crate::eventually::Eventually;
@@ -29,6 +30,21 @@ pub async fn install_crd(plane: &ControlPlane) {
         .ok(async || plane.api().get("/apis/threatrelay.dev/v1alpha1/threatrelays").await)
         .await
         .expect("the CRD");
+}
+
+/// A control plane with the CRD that the tests of a process share; it is started by the first who asks.
+///
+/// # Panics
+/// When it cannot be started.
+pub async fn plane() -> &'static ControlPlane {
+    static PLANE: OnceCell<ControlPlane> = OnceCell::const_new();
+    PLANE
+        .get_or_init(async || {
+            let plane = ControlPlane::start().await.expect("a control plane");
+            install_crd(&plane).await;
+            plane
+        })
+        .await
 }
 
 /// Status and reason of a condition, as `True/Reconciled`; empty without one.

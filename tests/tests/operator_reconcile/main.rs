@@ -11,20 +11,7 @@ mod traces;
 mod upgrade;
 
 use serde_json::{Value, json};
-use tests::cluster::ControlPlane;
-use tests::operator::{Scene, install_crd};
-use tokio::sync::OnceCell;
-
-async fn plane() -> &'static ControlPlane {
-    static PLANE: OnceCell<ControlPlane> = OnceCell::const_new();
-    PLANE
-        .get_or_init(async || {
-            let plane = ControlPlane::start().await.unwrap();
-            install_crd(&plane).await;
-            plane
-        })
-        .await
-}
+use tests::operator::{Scene, plane};
 
 async fn scene(name: &str) -> Scene {
     Scene::new(plane().await, name).await
