@@ -94,7 +94,8 @@ impl Chronicle {
     /// A status says that a change is under way.
     #[must_use]
     pub fn is_under_way(&self) -> bool {
-        let conditions = self.relays().flat_map(|relay| relay["status"]["conditions"].as_array().into_iter().flatten());
+        let conditions =
+            self.relays().flat_map(|relay| relay["status"]["conditions"].as_array().into_iter().flatten());
         conditions.into_iter().any(|condition| condition["type"] == "Reconciling")
     }
 

@@ -50,7 +50,10 @@ impl Node {
 
     /// From now on the pods of `namespace` are so.
     pub async fn set(&self, namespace: &str, health: Health) {
-        self.health.lock().unwrap_or_else(PoisonError::into_inner).insert(namespace.to_owned(), (health, HashSet::new()));
+        self.health
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(namespace.to_owned(), (health, HashSet::new()));
         for pod in self.pods(namespace).await {
             let health = of(&self.health, &pod);
             look_after(self.client.clone(), pod, health).await;
@@ -80,7 +83,9 @@ impl Drop for Node {
 fn of(rules: &Mutex<HashMap<String, Rule>>, pod: &Pod) -> Health {
     let rules = rules.lock().unwrap_or_else(PoisonError::into_inner);
     match rules.get(&pod.namespace().unwrap_or_default()) {
-        Some((health, spared)) if !pod.metadata.uid.as_ref().is_some_and(|uid| spared.contains(uid)) => health.clone(),
+        Some((health, spared)) if !pod.metadata.uid.as_ref().is_some_and(|uid| spared.contains(uid)) => {
+            health.clone()
+        }
         _ => Health::Ready,
     }
 }

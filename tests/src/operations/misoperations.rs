@@ -115,7 +115,7 @@ pub fn all() -> Vec<Misoperation> {
         of("pods/settings-refused", Fixed, Spec(json!({"auth": {"jwks": "{\"keys\":{}}"}, "log": {"level": "info"}})),
             crash(78, r#"{"level":"ERROR","message":"auth.jwksFile: keys is no list"}"#),
             ready("False/SettingsRefused", ["the relay refuses its settings", "keys is no list"])),
-        of("pods/crash", Fixed, Spec(tag.clone()), crash(101, "panicked"), ready("False/CrashLooping", ["last with code 101", "panicked"])),
+        of("pods/crash", Fixed, Spec(tag.clone()), crash(101, "no memory"), ready("False/CrashLooping", ["last with code 101", "no memory"])),
         of("pods/never-ready", Fixed, Spec(tag), Health::NeverReady, ready("False/Progressing", ["pods are being replaced", "3 of 3 ready"])),
     ]
 }
@@ -151,7 +151,9 @@ impl Misoperation {
                 let said = api.send(Method::PATCH, &path, Some(("application/json-patch+json", &patch))).await;
                 let said = said.err().map(|error| error.to_string()).unwrap_or_default();
                 let is_refused = said.contains(words);
-                let lines = is_refused.then_some(()).ok_or_else(|| one(format!("expected {words:?}, the server says {said:?}")));
+                let lines = is_refused
+                    .then_some(())
+                    .ok_or_else(|| one(format!("expected {words:?}, the server says {said:?}")));
                 lines?;
                 return stage.becomes(base, &[]).await.map(|()| None);
             }

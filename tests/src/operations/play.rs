@@ -27,8 +27,12 @@ use crate::faults::operator::{Log, Operator, settings};
 use crate::operator::service_monitors;
 
 /// The settings of the operator: what the bases name is allowed.
-const FLAGS: [&str; 4] =
-    ["--allowed-repositories", "registry.example/", "--allowed-destinations", "*.example,*.svc,192.0.2.7,192.0.2.8,192.0.2.9,192.0.2.77,[2001:db8::7]"];
+const FLAGS: [&str; 4] = [
+    "--allowed-repositories",
+    "registry.example/",
+    "--allowed-destinations",
+    "*.example,*.svc,192.0.2.7,192.0.2.8,192.0.2.9,192.0.2.77,[2001:db8::7]",
+];
 
 /// A plane with every kind that the operator knows, one operator for all its namespaces, and what each base comes to.
 pub struct Campaign {
@@ -164,7 +168,8 @@ impl Campaign {
 
 /// What the two ways may differ in beside: how many pods there are, where an autoscaler's bounds change.
 fn masks(before: &Value, after: &Value) -> &'static [Mask] {
-    let bounds = |spec: &Value| [&spec["autoscaling"]["minReplicas"], &spec["autoscaling"]["maxReplicas"]].map(Clone::clone);
+    let bounds =
+        |spec: &Value| [&spec["autoscaling"]["minReplicas"], &spec["autoscaling"]["maxReplicas"]].map(Clone::clone);
     if bounds(before) == bounds(after) { &[] } else { OF_AUTOSCALERS }
 }
 

@@ -135,7 +135,14 @@ pub(super) fn table() -> Vec<(&'static str, Base, Value)> {
 
 /// Takes all of [`Full`] away that [`Minimal`] does not have.
 fn everything_but_the_least() -> Value {
-    let mut away: Value = Full.spec().as_object().into_iter().flatten().map(|(name, _)| (name.clone(), Value::Null)).collect::<serde_json::Map<_, _>>().into();
+    let mut away: Value = Full
+        .spec()
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(name, _)| (name.clone(), Value::Null))
+        .collect::<serde_json::Map<_, _>>()
+        .into();
     away["auth"] = json!({"jwksHosts": null, "requireExp": null, "leeway": null, "jwks": null});
     away
 }

@@ -89,7 +89,9 @@ pub(crate) fn status(pod: &Value, health: &Health) -> Value {
         return json!({"phase": "Pending", "conditions": [condition]});
     }
     let (state, last) = match health {
-        Health::Ready | Health::NeverReady | Health::Unschedulable(_) => (json!({"running": {"startedAt": at}}), json!({})),
+        Health::Ready | Health::NeverReady | Health::Unschedulable(_) => {
+            (json!({"running": {"startedAt": at}}), json!({}))
+        }
         Health::ImagePullBackOff => {
             (json!({"waiting": {"reason": "ImagePullBackOff", "message": "Back-off pulling image"}}), json!({}))
         }

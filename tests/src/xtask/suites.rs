@@ -68,8 +68,15 @@ const WITH_DEFECTS: &[&str] = &["--features", "broken-variants"];
 /// Suites about what is shipped.
 const SHIPPED: &[&str] = &["trust_supply"];
 /// Suites whose tests share a control plane, and so a process.
-const PLANE: &[&str] =
-    &["operator_schema", "operator_rbac", "operator_reconcile", "operator_runtime", "faults_plane"];
+const PLANE: &[&str] = &[
+    "operator_schema",
+    "operator_rbac",
+    "operator_reconcile",
+    "operator_runtime",
+    "faults_plane",
+    "faults_operations",
+    "faults_scale",
+];
 /// Suites whose tests share a cluster with nodes.
 const NODES: &[&str] = &["cluster_node", "cluster_relay", "operator_node", "install_lifecycle"];
 /// The suites that need a Kubernetes, in nextest's language.
