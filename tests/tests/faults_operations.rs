@@ -11,12 +11,16 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use tests::operations::misoperations::{self, Misoperation};
 use tests::operations::operation;
 use tests::operations::play::Campaign;
+use tests::operations::walk::Walk;
 use tokio::runtime::Runtime;
 
 /// Says how much is run: `all`, or else a part.
 const HOW_MUCH: &str = "THREATRELAY_TEST_OPERATIONS";
 /// Without names each so many-th operation is run.
 const STRIDE: usize = 4;
+/// Walks that there are, and those that are taken without a name.
+const WALKS: u64 = 100;
+const SOME_WALKS: u64 = 4;
 /// Most lines that a failure shows.
 const LINES: usize = 30;
 /// Operations at once: most of one is waiting.
@@ -26,10 +30,13 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     let is_all = arguments.filter.is_some() || std::env::var(HOW_MUCH).is_ok_and(|value| value == "all");
     let stride = if is_all { 1 } else { STRIDE };
-    let operations = operation::all().into_iter().step_by(stride);
+    let known = Arc::new(operation::all());
+    let operations: Vec<_> = known.iter().step_by(stride).cloned().collect();
+    let walks = (0..if is_all { WALKS } else { SOME_WALKS }).map(Walk);
     let misoperations = misoperations::all();
     if arguments.list {
-        operations.for_each(|operation| println!("{}: test", operation.name));
+        operations.iter().for_each(|operation| println!("{}: test", operation.name));
+        walks.for_each(|Walk(seed)| println!("walk/{seed}: test"));
         misoperations.iter().for_each(|mistake| println!("{}: test", name_of(mistake)));
         return ExitCode::SUCCESS;
     }
@@ -46,14 +53,20 @@ fn main() -> ExitCode {
             Ok(())
         })
     });
-    let changes = operations.map(|operation| {
+    let walks = walks.map(|walk| {
+        let (campaign, handle, known) = (Arc::clone(&campaign), runtime.handle().clone(), Arc::clone(&known));
+        Trial::test(format!("walk/{}", walk.0), move || {
+            handle.block_on(walk.play(&campaign, &known)).map_err(|lines| failed(&lines))
+        })
+    });
+    let changes = operations.into_iter().map(|operation| {
         let (campaign, handle) = (Arc::clone(&campaign), runtime.handle().clone());
         Trial::test(operation.name.clone(), move || {
             handle.block_on(campaign.play(&operation)).map_err(|lines| failed(&lines))
         })
     });
     arguments.test_threads = arguments.test_threads.or(Some(LANES));
-    let conclusion = libtest_mimic::run(&arguments, mistakes.chain(changes).collect());
+    let conclusion = libtest_mimic::run(&arguments, mistakes.chain(walks).chain(changes).collect());
     println!("{} in {} s", conclusion.num_passed + conclusion.num_failed, begun.elapsed().as_secs());
     let slowest = *slowest.lock().unwrap_or_else(PoisonError::into_inner);
     println!("the status told of a mistake after {} s at most ({})", slowest.0.as_secs(), slowest.1);
