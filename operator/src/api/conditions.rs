@@ -64,6 +64,8 @@ pub enum Reason {
     SettingsRefused,
     /// Pods start and end again and again.
     CrashLooping,
+    /// A pod takes longer to be ready than a start takes, and nothing says why.
+    PodsNotReady,
     /// A node cannot get the image.
     ImagePullFailed,
     /// No node takes a pod.
@@ -118,6 +120,7 @@ impl Reason {
         Self::DeploymentUnavailable,
         Self::SettingsRefused,
         Self::CrashLooping,
+        Self::PodsNotReady,
         Self::ImagePullFailed,
         Self::Unschedulable,
         Self::QuotaExceeded,
@@ -159,6 +162,7 @@ impl Reason {
             Self::DeploymentUnavailable => "DeploymentUnavailable",
             Self::SettingsRefused => "SettingsRefused",
             Self::CrashLooping => "CrashLooping",
+            Self::PodsNotReady => "PodsNotReady",
             Self::ImagePullFailed => "ImagePullFailed",
             Self::Unschedulable => "Unschedulable",
             Self::QuotaExceeded => "QuotaExceeded",

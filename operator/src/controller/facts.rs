@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use serde_json::Value;
 
@@ -17,7 +18,7 @@ use crate::apply::Applied;
 use crate::apply::write::ChildError;
 use crate::client::CallError;
 use crate::probe::Look;
-use crate::status::{Facts, Obstacle, Outcome, Resolved, Route, Workload};
+use crate::status::{Facts, LATE, Obstacle, Outcome, Resolved, Route, Workload};
 use crate::validate::ownership::is_owned;
 use crate::validate::{About, Finding, Owner, Refused, Validated};
 use crate::{build, observe, validate};
@@ -132,7 +133,7 @@ impl<'a> Gathered<'a> {
         let mut target = None;
         if let Some(deployment) = &self.deployment {
             let pods = observe::pods(&context.client, &owner.namespace, &self.selector()).await?;
-            self.workload = Some(Workload::of(deployment, &pods, self.wanted(deployment)));
+            self.workload = Some(Workload::of(deployment, &pods, self.wanted(deployment), Timestamp::now()));
             let port = u16::try_from(build::ADMIN_PORT).unwrap_or_default();
             target = pods.iter().find_map(ready_address).map(|address| (address, port));
         }
@@ -210,6 +211,8 @@ impl<'a> Gathered<'a> {
             Outcome::Hindered(obstacle) if !obstacle.needs_somebody => Done::Again(spread(CONFLICT)),
             Outcome::Hindered(_) => Done::Terminal(spread(RESYNC_NOT_READY)),
             _ if ready.is_some_and(|ready| ready.status == "True") => Done::Again(spread(RESYNC_READY)),
+            // A pod that does not get on changes nothing that would be seen.
+            _ if ready.is_some_and(|ready| ready.reason == Reason::Progressing.word()) => Done::Again(LATE),
             _ => Done::Again(spread(RESYNC_NOT_READY)),
         })
     }

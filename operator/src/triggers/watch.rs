@@ -1,5 +1,6 @@
 //! A watch that does not stall: what kube's watcher gives, with a limit on the time an initial list may take (the client
-//! has none) and pauses after errors.
+//! has none) and pauses after errors. Each request of a watch is short: a connection that is dead without a word is found
+//! out some seconds after the end of its request was due, and what it swallowed comes with the next request.
 
 use std::fmt::Debug;
 use std::pin::Pin;
@@ -12,8 +13,11 @@ use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
-/// One watch request ends after so many seconds: less than load balancers leave an idle connection open.
-const WATCH: u32 = 200;
+use crate::controller::backoff::spread;
+
+/// One watch request lasts about so long. It is what an event may be late that a dead connection swallowed, and at rest
+/// all that the watches cost: one request a kind. Load balancers leave idle connections open for longer.
+const WATCH: Duration = Duration::from_mins(1);
 /// The longest between two events of an initial list, pauses after errors included.
 const LIST: Duration = Duration::from_mins(1);
 
@@ -27,7 +31,8 @@ pub fn watch<K>(
 where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {
-    let mut config = watcher::Config::default().timeout(WATCH);
+    let lasts = u32::try_from(spread(WATCH).as_secs()).unwrap_or(u32::MAX);
+    let mut config = watcher::Config::default().timeout(lasts);
     if let Some(labels) = labels {
         config = config.labels(labels);
     }
