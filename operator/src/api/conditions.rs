@@ -269,6 +269,25 @@ mod tests {
     }
 
     #[test]
+    fn the_operators_page_explains_every_reason_and_every_condition_and_no_other() {
+        let page = include_str!("../../../docs/operator.md");
+        // The words that begin the rows of the first table after a heading.
+        let rows = |heading: &str| -> Vec<&str> {
+            let lines = page.split(heading).nth(1).unwrap_or_default().lines();
+            let table = lines.skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|'));
+            table.filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect()
+        };
+        let reasons: Vec<_> = Reason::ALL.iter().map(|reason| reason.word()).collect();
+        assert_eq!(rows("### Reasons"), reasons);
+        let mut conditions =
+            vec![READY, AVAILABLE, CREDENTIALS_RESOLVED, ROUTE_ACCEPTED, UPSTREAM_REACHABLE, RECONCILING, STALLED];
+        conditions.sort_unstable();
+        let mut told = rows("## What the status says");
+        told.sort_unstable();
+        assert_eq!(told, conditions);
+    }
+
+    #[test]
     fn reasons_are_distinct_words_that_the_schema_takes() {
         let mut words: Vec<_> = Reason::ALL.iter().map(|reason| reason.word()).collect();
         assert!(words.iter().all(|word| word.len() <= 64 && word.bytes().all(|byte| byte.is_ascii_alphabetic())));

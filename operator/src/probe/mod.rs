@@ -180,7 +180,8 @@ async fn ask(http: &reqwest::Client, (address, port): (IpAddr, u16)) -> Look {
     let verdict = match timeout(ANSWER, answer).await {
         Ok(Ok(body)) => Verdict::of(&body),
         Ok(Err(error)) => {
-            Verdict::Unknown(format!("the pod at {address} could not be asked: {}", error.without_url()))
+            let step = "does the NetworkPolicy let the operator in (--pod-namespace, --pod-labels)?";
+            Verdict::Unknown(format!("the pod at {address} could not be asked: {}; {step}", error.without_url()))
         }
         Err(_) => Verdict::Unknown(format!("the pod at {address} did not answer within {ANSWER:?}")),
     };

@@ -8,7 +8,7 @@ use std::time::Duration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 
-pub use self::workload::{LATE, Obstacle, Workload};
+pub use self::workload::{Obstacle, Workload};
 use crate::api::conditions::{
     self, AVAILABLE, CREDENTIALS_RESOLVED, READY, RECONCILING, ROUTE_ACCEPTED, Reason, STALLED, Truth,
     UPSTREAM_REACHABLE,

@@ -16,7 +16,9 @@ use crate::api::conditions::Reason;
 /// Exit code of a relay that refuses its settings (`EX_CONFIG`).
 const SETTINGS_REFUSED: i32 = 78;
 /// A pod that is not ready for so long is told of.
-pub const LATE: Duration = Duration::from_secs(20);
+const LATE: Duration = Duration::from_secs(20);
+/// Times in a pod's status are of whole seconds.
+const SECOND: Duration = Duration::from_secs(1);
 /// A container that ran for so long since it last ended loops no more; the kubelet forgets its back-off after as long.
 const LOOPS: Duration = Duration::from_mins(10);
 
@@ -35,6 +37,8 @@ pub struct Workload {
     pub wanted: i32,
     /// What keeps pods from being ready, and whether that ends only when somebody acts.
     pub obstacle: Option<Obstacle>,
+    /// How long until a pod that is not ready is to be told of; then nothing changes that would be seen.
+    pub patience: Option<Duration>,
 }
 
 /// What keeps pods from being ready.
@@ -68,6 +72,7 @@ impl Workload {
             ready: count(status.ready_replicas),
             wanted,
             obstacle: if is_complete || !is_current { None } else { obstacle(&status, pods, now) },
+            patience: staying(pods).filter_map(|pod| (LATE + SECOND).checked_sub(unready_for(pod, now)?)).min(),
         }
     }
 }
@@ -80,16 +85,15 @@ fn condition<'a>(status: &'a DeploymentStatus, type_: &str) -> Option<(&'a str, 
 }
 
 fn obstacle(status: &DeploymentStatus, pods: &[Pod], now: Timestamp) -> Option<Obstacle> {
-    let staying = || pods.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none());
-    if let Some(worst) = staying().filter_map(|pod| of_pod(pod, now)).min_by_key(|obstacle| !obstacle.needs_somebody)
-    {
+    let of_pods = staying(pods).filter_map(|pod| of_pod(pod, now));
+    if let Some(worst) = of_pods.min_by_key(|obstacle| !obstacle.needs_somebody) {
         return Some(worst);
     }
     if let Some(("True", _, message)) = condition(status, "ReplicaFailure") {
         return Some(refusal(message));
     }
     let given_up = condition(status, "Progressing").filter(|(_, reason, _)| *reason == "ProgressDeadlineExceeded");
-    if let Some(late) = staying().find_map(|pod| late(pod, now)) {
+    if let Some(late) = staying(pods).find_map(|pod| late(pod, now)) {
         return Some(Obstacle { needs_somebody: given_up.is_some(), ..late });
     }
     given_up.map(|(_, _, message)| Obstacle {
@@ -102,34 +106,42 @@ fn obstacle(status: &DeploymentStatus, pods: &[Pod], now: Timestamp) -> Option<O
 /// A pod that is not ready for too long, though nothing is said to be wrong with it.
 fn late(pod: &Pod, now: Timestamp) -> Option<Obstacle> {
     let name = pod.metadata.name.as_deref().unwrap_or_default();
+    let since = now - unready_for(pod, now).filter(|age| *age >= LATE)?;
     let status = pod.status.as_ref()?;
-    let unready = status.conditions.iter().flatten().find(|condition| condition.type_ == "Ready")?;
-    let since = unready.last_transition_time.as_ref().or(pod.metadata.creation_timestamp.as_ref())?;
-    if unready.status == "True" || is_within(LATE, since, now) {
-        return None;
-    }
     let state = status.container_statuses.iter().flatten().next().and_then(|container| container.state.as_ref());
     let waiting = state.and_then(|state| state.waiting.as_ref());
     let message = if state.is_some_and(|state| state.running.is_some()) {
         format!(
-            "pod {name} runs and is not ready since {}: the relay does not answer /readyz with 200. Look at kubectl \
-             logs {name}.",
-            since.0
+            "pod {name} runs and is not ready since {since:.0}: the relay does not answer /readyz with 200. Look at kubectl \
+             logs {name}."
         )
     } else {
         format!(
-            "pod {name} is not started since {} ({}): its image may be on its way, or a Secret or ConfigMap that it \
+            "pod {name} is not started since {since:.0} ({}): its image may be on its way, or a Secret or ConfigMap that it \
              mounts is not there or lacks a key. Look at the events of kubectl describe pod {name}.",
-            since.0,
             waiting.and_then(|waiting| waiting.reason.as_deref()).unwrap_or("no word of its container yet")
         )
     };
     Some(Obstacle { reason: Reason::PodsNotReady, message, needs_somebody: false })
 }
 
-/// Whether less than `limit` has gone by since `then`.
-fn is_within(limit: Duration, then: &Time, now: Timestamp) -> bool {
-    then.0 > now || now.duration_since(then.0).unsigned_abs() < limit
+/// The pods that are to stay.
+fn staying(pods: &[Pod]) -> impl Iterator<Item = &Pod> {
+    pods.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none())
+}
+
+/// For how long a pod that is not ready has not been.
+fn unready_for(pod: &Pod, now: Timestamp) -> Option<Duration> {
+    let conditions = pod.status.as_ref()?.conditions.iter().flatten();
+    let unready =
+        conditions.into_iter().find(|condition| condition.type_ == "Ready" && condition.status != "True")?;
+    let since = unready.last_transition_time.as_ref().or(pod.metadata.creation_timestamp.as_ref())?;
+    Some(since_then(since, now))
+}
+
+/// The time since then; none where the clocks disagree.
+fn since_then(Time(then): &Time, now: Timestamp) -> Duration {
+    if *then > now { Duration::ZERO } else { now.duration_since(*then).unsigned_abs() }
 }
 
 /// An object or pod that quota or admission refused, in their words.
@@ -227,7 +239,7 @@ fn of_container(pod: &str, container: &ContainerStatus, now: Timestamp) -> Optio
 
 /// Between two ends a container that loops runs for a while; that is no progress.
 fn loops(container: &ContainerStatus, ended: &ContainerStateTerminated, now: Timestamp) -> bool {
-    container.restart_count >= 2 && ended.finished_at.as_ref().is_some_and(|end| is_within(LOOPS, end, now))
+    container.restart_count >= 2 && ended.finished_at.as_ref().is_some_and(|end| since_then(end, now) < LOOPS)
 }
 
 /// The end of what a container said, in one line: its last error, else its last line, else the word of the kubelet.
@@ -355,9 +367,10 @@ mod tests {
     }
 
     /// What a Deployment that waits for this pod is hindered by, at noon.
-    fn hindered_by(pod: Value) -> Option<Obstacle> {
+    fn hindered_by(pod: Value) -> (Option<Duration>, Option<Obstacle>) {
         let status = json!({"observedGeneration": 3, "replicas": 1, "updatedReplicas": 1});
-        Workload::of(&deployment(3, &status), &[serde_json::from_value(pod).unwrap()], 1, noon()).obstacle
+        let workload = Workload::of(&deployment(3, &status), &[serde_json::from_value(pod).unwrap()], 1, noon());
+        (workload.patience, workload.obstacle)
     }
 
     #[test]
@@ -371,7 +384,8 @@ mod tests {
         ] {
             let mut container = container(&running, &ended(at));
             container["restartCount"] = restarts.into();
-            let found = hindered_by(json!({"metadata": {"name": "p"}, "status": {"containerStatuses": [container]}}));
+            let (_, found) =
+                hindered_by(json!({"metadata": {"name": "p"}, "status": {"containerStatuses": [container]}}));
             assert_eq!(found.map(|obstacle| obstacle.reason), expected, "{restarts} {at}");
         }
     }
@@ -407,7 +421,8 @@ mod tests {
             ("2026-01-01T11:59:41Z", running(), None),
             ("2026-01-01T12:00:01Z", running(), None),
         ] {
-            let found = hindered_by(unready(since, state));
+            let (patience, found) = hindered_by(unready(since, state));
+            assert_eq!(patience.is_some(), found.is_none() || since.ends_with("40Z"), "{since}");
             let told = found.as_ref().map(|found| (found.reason, found.needs_somebody));
             assert_eq!(told, words.map(|_| (Reason::PodsNotReady, false)), "{since}");
             assert!(found.is_none_or(|found| found.message.contains(words.unwrap_or_default())), "{since}");

@@ -92,13 +92,6 @@ impl Scene {
         self.bed.store_key(&self.namespace, KEY).await;
     }
 
-    /// Makes a Secret of the user's with one key.
-    pub(crate) async fn store(&self, name: &str, key: &str, value: &str) {
-        let secret =
-            json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": {key: value}});
-        self.bed.cluster.api().apply(&self.path("api/v1", "secrets", name), &secret).await.unwrap();
-    }
-
     /// Deletes the user's Secret.
     pub(crate) async fn lose_key(&self) {
         self.bed.cluster.api().delete(&self.path("api/v1", "secrets", "otx")).await.unwrap();
@@ -135,6 +128,15 @@ impl Scene {
             (pod["metadata"]["name"].as_str().unwrap().to_owned(), restarts)
         });
         pods.collect()
+    }
+
+    /// Waits until these are the relay's pods.
+    pub(crate) async fn pods_become(&self, what: &str, is_it: impl Fn(&BTreeMap<String, u64>) -> bool) {
+        let seen = async || {
+            let now = self.restarts().await;
+            if is_it(&now) { Ok(()) } else { Err(format!("{now:?}")) }
+        };
+        self.until(&format!("pods are {what}"), PATIENCE, seen).await;
     }
 
     async fn of_relay(&self, group: &str, resource: &str) -> Vec<Value> {
@@ -184,10 +186,11 @@ impl Scene {
                     shown = Some(Instant::now());
                 }
                 let relay = self.bed.cluster.api().get(&self.relay()).await.unwrap();
-                let shows = pods.iter().map(|pod| pod["status"]["containerStatuses"].to_string()).collect::<String>();
+                let containers =
+                    pods.iter().map(|pod| pod["status"]["containerStatuses"].to_string()).collect::<String>();
                 let late = shown.is_some_and(|shown| shown.elapsed() > TOLD);
-                assert!(!late, "what pods show for {TOLD:?} is not told: {shows}\n{}", relay["status"]);
-                if condition(&relay, type_) == expected { Ok(message(&relay, type_)) } else { Err(shows) }
+                assert!(!late, "what pods show for {TOLD:?} is not told: {containers}\n{}", relay["status"]);
+                if condition(&relay, type_) == expected { Ok(message(&relay, type_)) } else { Err(containers) }
             })
             .await;
         let after = shown.map_or(Duration::ZERO, |shown| shown.elapsed());
