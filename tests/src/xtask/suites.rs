@@ -72,6 +72,8 @@ const SHIPPED: &[&str] = &["trust_supply"];
 /// Suites whose tests share a control plane, and so a process.
 const PLANE: &[&str] =
     &["operator_schema", "operator_rbac", "operator_reconcile", "operator_runtime", "faults_plane"];
+/// Suites whose tests share a cluster with nodes and mostly wait, side by side.
+const AILING: &[&str] = &["faults_relay"];
 /// Suites whose tests share a cluster with nodes.
 const NODES: &[&str] = &["cluster_node", "cluster_relay", "operator_node", "install_lifecycle"];
 /// The suites that need a Kubernetes, in nextest's language.
@@ -90,8 +92,14 @@ impl Suites {
         if !built.success() {
             return Err("the build failed".into());
         }
-        let shared: Vec<String> =
-            TABLES.iter().chain(SHIPPED).chain(PLANE).chain(NODES).map(|suite| format!("binary({suite})")).collect();
+        let shared: Vec<String> = TABLES
+            .iter()
+            .chain(SHIPPED)
+            .chain(PLANE)
+            .chain(NODES)
+            .chain(AILING)
+            .map(|suite| format!("binary({suite})"))
+            .collect();
         let shared = shared.join(" or ");
         match self {
             Self::Plain => timed("plain suites", || {
@@ -104,11 +112,20 @@ impl Suites {
             Self::Variants => cargo_test(VARIANTS, WITH_DEFECTS, variables),
             Self::Shipped => cargo_test(SHIPPED, &[], variables),
             // Most of their time they wait, each for an operator of its own.
-            Self::Plane => cargo_test(PLANE, &[], &[&variables[..], &[("RUST_TEST_THREADS", "8".into())]].concat()),
+            Self::Plane => cargo_test(PLANE, &[], &side_by_side(variables, "8")),
             Self::PlaneVariants => cargo_test(PLANE_VARIANTS, WITH_DEFECTS, variables),
-            Self::Nodes => cargo_test(NODES, &[], variables),
+            Self::Nodes => {
+                let mut all = cargo_test(NODES, &[], variables)?;
+                all.add(&cargo_test(AILING, &[], &side_by_side(variables, "12"))?);
+                Ok(all)
+            }
         }
     }
+}
+
+/// So many tests of a process at once.
+fn side_by_side(variables: &Variables, tests: &str) -> Variables {
+    [&variables[..], &[("RUST_TEST_THREADS", tests.into())]].concat()
 }
 
 /// Runs each of these suites of the tests' crate in one process.
