@@ -19,6 +19,7 @@ pub mod issuer;
 pub mod jwks_server;
 pub mod materials;
 pub mod names;
+pub mod operations;
 pub mod operator;
 pub mod oracle;
 pub mod otlp;

@@ -70,8 +70,16 @@ const WITH_DEFECTS: &[&str] = &["--features", "broken-variants"];
 /// Suites about what is shipped.
 const SHIPPED: &[&str] = &["trust_supply"];
 /// Suites whose tests share a control plane, and so a process.
-const PLANE: &[&str] =
-    &["operator_schema", "operator_rbac", "operator_reconcile", "operator_runtime", "faults_plane"];
+const PLANE: &[&str] = &[
+    "operator_schema",
+    "operator_rbac",
+    "operator_reconcile",
+    "operator_runtime",
+    "faults_plane",
+    "faults_turmoil",
+    "faults_operations",
+    "faults_scale",
+];
 /// Suites whose tests share a cluster with nodes and mostly wait, side by side.
 const AILING: &[&str] = &["faults_relay"];
 /// Suites whose tests share a cluster with nodes.
