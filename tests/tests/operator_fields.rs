@@ -96,7 +96,7 @@ fn table() -> Vec<Row> {
         Row("cache.shared.passwordSecretRef.name", Full, json!("shared"), &["POD/volumes/3/secret/secretName"]),
         Row("cache.shared.passwordSecretRef.key", Full, json!("main"), &["POD/volumes/3/secret/items/0/key"]),
         Row("cache.shared.timeout", Full, json!("1s"), &["/settings/cache/shared/timeout"]),
-        Row("answers", Full, json!("parity"), &["/settings/answers"]),
+        Row("answers", Full, json!("rich"), &["/settings/answers"]),
         Row("ingress.host", Full, json!("b.soc.example"), &["/Ingress/spec/rules/0/host", "/Ingress/spec/tls/0/hosts/0"]),
         Row("ingress.className", Full, json!("nginx"), &["/Ingress/spec/ingressClassName"]),
         Row("ingress.annotations", Full, json!({"example.com/a": "2"}), &["/Ingress/metadata/annotations/example.com~1a"]),
