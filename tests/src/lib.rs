@@ -22,6 +22,7 @@ pub mod names;
 pub mod operator;
 pub mod oracle;
 pub mod otlp;
+pub mod picture;
 pub mod process;
 pub mod prometheus;
 pub mod readme;
