@@ -18,8 +18,7 @@ rect{fill:#f6f8fa;stroke:#d1d9e0}.b{font-weight:700}.f{fill:#59636e}.g{fill:#116
 pub fn terminal(command: &str, said: &str) -> String {
     let lines: Vec<&str> = said.trim_end().lines().collect();
     let columns = lines.iter().map(|line| plain(line).chars().count()).chain([command.chars().count() + 2]).max();
-    let (width, height) =
-        (columns.unwrap_or_default() * WIDE + 2 * MARGIN, (lines.len() + 1) * HIGH + 2 * MARGIN);
+    let (width, height) = (columns.unwrap_or_default() * WIDE + 2 * MARGIN, (lines.len() + 1) * HIGH + 2 * MARGIN);
     let mut picture = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" role=\"img\">\n\
          <title>{}</title>\n<style>{STYLE}</style>\n<rect x=\".5\" y=\".5\" width=\"{}\" height=\"{}\" rx=\"6\"/>\n",

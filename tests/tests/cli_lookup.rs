@@ -59,9 +59,9 @@ async fn every_form_of_output_is_the_one_that_is_checked_in() {
 #[tokio::test]
 async fn the_picture_in_the_readme_shows_what_a_terminal_shows() {
     let (fake, keys) = fake().await;
-    let observables = ["hxxp://evil[.]example", "203.0.113.7", "unknown.example"];
+    let observables = ["evil[.]example", "203.0.113.7", "unknown.example"];
     let arguments = [&["--color", "always", "lookup"], &observables[..]].concat();
-    let said = before(&fake, &keys, &arguments).env("COLUMNS", "110").run().await.ends_with(0).stdout;
+    let said = before(&fake, &keys, &arguments).env("COLUMNS", "120").run().await.ends_with(0).stdout;
     assert!(said.contains("\u{1b}["), "no colours in {said}");
     let drawn = terminal(&format!("threatrelay lookup {}", observables.join(" ")), &said);
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/images/lookup.svg");

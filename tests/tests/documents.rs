@@ -66,7 +66,8 @@ fn cleaned(path: &Path) -> PathBuf {
 
 /// The file that a link of `page` leads to, and the heading in it.
 fn target(page: &Path, link: &str) -> (PathBuf, Option<String>) {
-    let (file, heading) = link.split_once('#').map_or((link, None), |(file, heading)| (file, Some(heading.to_owned())));
+    let (file, heading) =
+        link.split_once('#').map_or((link, None), |(file, heading)| (file, Some(heading.to_owned())));
     let folder = page.parent().unwrap();
     (if file.is_empty() { page.to_owned() } else { cleaned(&folder.join(file)) }, heading)
 }

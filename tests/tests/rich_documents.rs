@@ -128,13 +128,16 @@ async fn passive_dns_is_told_if_asked_and_as_much_of_it_as_is_asked() {
     assert_eq!(fake.count(Route::PassiveDns), 0);
 
     let (fake, relay) = resolving().await;
-    let body = relay.observe(&[("domain", "evil.example"), ("ip", "203.0.113.7"), ("domain", "nobody.example")]).await;
+    let body =
+        relay.observe(&[("domain", "evil.example"), ("ip", "203.0.113.7"), ("domain", "nobody.example")]).await;
     assert_eq!(errors(&body), []);
     let [name, address] = &told(&body)[..] else { unreachable!("{body}") };
     let ends = |sighting: &Value| {
         let relations = sighting["relations"].as_array().unwrap().iter();
         relations
-            .map(|it| format!("{} {} {}", it["source"]["value"], it["relation"], it["related"]["value"]).replace('"', ""))
+            .map(|it| {
+                format!("{} {} {}", it["source"]["value"], it["relation"], it["related"]["value"]).replace('"', "")
+            })
             .collect::<Vec<_>>()
     };
     assert_eq!(

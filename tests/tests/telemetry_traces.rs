@@ -254,7 +254,8 @@ async fn a_relay_that_is_told_to_stop_sends_its_last_spans() {
 
 /// A demo that sends its traces to `collector`.
 fn demo(collector: &Collector, options: &str) -> tokio::process::Command {
-    let arguments = format!("demo --listen 127.0.0.1:0 --admin-listen 127.0.0.1:0 --otlp {}{options}", collector.url());
+    let arguments =
+        format!("demo --listen 127.0.0.1:0 --admin-listen 127.0.0.1:0 --otlp {}{options}", collector.url());
     let mut command = process::command(&arguments, std::iter::empty());
     command.stdout(Stdio::piped()).stderr(Stdio::null());
     command
@@ -266,7 +267,7 @@ async fn a_demo_that_has_shown_everything_has_sent_its_traces() {
     let shown = demo(&collector, " --once").output().await.unwrap();
     assert!(shown.status.success(), "{}", String::from_utf8_lossy(&shown.stdout));
     let spans = collector.spans();
-    for (name, count) in [("POST /observe/observables", 5), ("POST /tiles", 1), ("GET /watchdog", 1)] {
+    for (name, count) in [("POST /observe/observables", 5), ("POST /tiles", 1), ("POST /version", 1)] {
         assert_eq!(named(&spans, name).len(), count, "{name}");
     }
 }
@@ -288,8 +289,7 @@ async fn a_real_collector_takes_the_traces_and_passes_them_on() {
     let (fake, end) = (FakeOtx::start().await.unwrap(), Collector::start().await);
     let settings = json!({"endpoint": end.url(), "sending_queue": {"enabled": false}, "compression": "none"});
     let collector = RealCollector::start("otlp_http", settings).await;
-    let relay =
-        Builder::new(&fake.url()).set("THREATRELAY_TELEMETRY_OTLP_ENDPOINT", collector.url()).start().await;
+    let relay = Builder::new(&fake.url()).set("THREATRELAY_TELEMETRY_OTLP_ENDPOINT", collector.url()).start().await;
     let spans = end.trace(&observe(&relay, &[]).await).await.unwrap();
     let named: Vec<_> = spans.iter().map(|span| span.name.as_str()).collect();
     for name in ["POST /observe/observables", "jwt.verify", "relay.lookup", GENERAL] {

@@ -129,7 +129,12 @@ struct Seen {
 impl<'a> Relation<'a> {
     /// `name` resolved to `address` in this span, as `page` says.
     #[must_use]
-    pub fn resolved(name: Observable<'a>, address: Observable<'a>, (first, last): (String, String), page: &str) -> Self {
+    pub fn resolved(
+        name: Observable<'a>,
+        address: Observable<'a>,
+        (first, last): (String, String),
+        page: &str,
+    ) -> Self {
         Self {
             origin: SOURCE,
             origin_uri: page.to_owned(),
@@ -154,7 +159,9 @@ impl<'a> Sighting<'a> {
         Self {
             confidence: Confidence::Info,
             count: 1,
-            description: Description::of_words("What AlienVault OTX's passive DNS has seen, which says nothing of good or bad."),
+            description: Description::of_words(
+                "What AlienVault OTX's passive DNS has seen, which says nothing of good or bad.",
+            ),
             external_ids: None,
             external_references: None,
             id,

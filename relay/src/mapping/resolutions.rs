@@ -11,7 +11,11 @@ use crate::otx::Known;
 use crate::otx::passive_dns::Resolution;
 
 /// The sighting, if there is something to tell.
-pub(super) fn sighting<'a>(observable: &'a Observable, known: &'a Known, telling: &Telling<'_>) -> Option<Sighting<'a>> {
+pub(super) fn sighting<'a>(
+    observable: &'a Observable,
+    known: &'a Known,
+    telling: &Telling<'_>,
+) -> Option<Sighting<'a>> {
     let first = known.resolutions.iter().map(|resolution| resolution.first).min()?;
     let last = known.resolutions.iter().map(|resolution| resolution.last).max()?;
     let page = link(observable, telling.web);
@@ -76,9 +80,15 @@ mod tests {
         ];
         let told = told(ObservableType::Domain, "EVIL.example", records).unwrap();
         let observed = &told["observed_time"];
-        assert_eq!((&observed["start_time"], &observed["end_time"]), (&"2026-01-01T00:00:00Z".into(), &"2026-05-01T00:00:00Z".into()));
+        assert_eq!(
+            (&observed["start_time"], &observed["end_time"]),
+            (&"2026-01-01T00:00:00Z".into(), &"2026-05-01T00:00:00Z".into())
+        );
         assert_eq!(told["relations"][0]["source"], serde_json::json!({"type": "domain", "value": "EVIL.example"}));
-        assert_eq!(told["relations"][1]["source"], serde_json::json!({"type": "domain", "value": "www.evil.example"}));
+        assert_eq!(
+            told["relations"][1]["source"],
+            serde_json::json!({"type": "domain", "value": "www.evil.example"})
+        );
         assert_eq!(told["relations"][1]["related"], serde_json::json!({"type": "ipv6", "value": "2001:db8::66"}));
         assert_eq!(told["relations"][0]["relation_info"]["last"], "2026-05-01T00:00:00Z");
         assert!(told.get("external_ids").is_none() && told.get("tlp").is_none());

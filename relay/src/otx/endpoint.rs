@@ -136,7 +136,11 @@ mod tests {
         for (endpoint, expected) in [
             (Endpoint::Me, "/api/v1/user/me"),
             (
-                Endpoint::Indicator { section: Section::Url, part: Part::General, value: "http://a.b/c d?e=f&g=%20#h" },
+                Endpoint::Indicator {
+                    section: Section::Url,
+                    part: Part::General,
+                    value: "http://a.b/c d?e=f&g=%20#h",
+                },
                 "/api/v1/indicators/url/http:%2F%2Fa.b%2Fc%20d%3Fe%3Df%26g%3D%2520%23h/general",
             ),
             (

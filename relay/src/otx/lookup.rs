@@ -103,8 +103,7 @@ impl Request {
     }
 
     async fn answer(&self, question: &Question) -> Result<Known, Failure> {
-        let (mut known, (resolutions, notice)) =
-            try_join(self.pulses(question), self.resolutions(question)).await?;
+        let (mut known, (resolutions, notice)) = try_join(self.pulses(question), self.resolutions(question)).await?;
         known.resolutions = resolutions;
         known.notices.extend(notice);
         Ok(known)

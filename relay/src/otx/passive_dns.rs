@@ -60,9 +60,7 @@ impl Resolution {
     pub fn is_of(&self, question: &Question) -> bool {
         let asked = question.value.as_str();
         match question.class {
-            Class::Ipv4 | Class::Ipv6 => {
-                asked.parse::<IpAddr>().is_ok_and(|asked| self.address.parse() == Ok(asked))
-            }
+            Class::Ipv4 | Class::Ipv6 => asked.parse::<IpAddr>().is_ok_and(|asked| self.address.parse() == Ok(asked)),
             Class::RegistrableDomain | Class::Hostname => {
                 self.name.strip_suffix(asked).is_some_and(|below| below.is_empty() || below.ends_with('.'))
             }

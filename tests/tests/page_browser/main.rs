@@ -234,7 +234,12 @@ async fn passive_dns_is_shown_apart_from_pulses() {
     tab.go(&url(&relay)).await;
     look_up(&mut tab, "evil.example", &relay.token()).await;
     let answer = text(&mut tab, "#answer").await;
-    for words in ["Known: in 2 pulses of OTX.", "Passive DNS", "evil.example resolved to 203.0.113.7", "2025-12-01 to 2026-02-11"] {
+    for words in [
+        "Known: in 3 pulses of OTX.",
+        "Passive DNS",
+        "evil.example resolved to 203.0.113.7",
+        "2025-12-01 to 2026-02-11",
+    ] {
         assert!(answer.contains(words), "no {words} in {answer}");
     }
     assert_eq!(tab.value("document.documentElement.scrollWidth").await, json!(360));
