@@ -38,7 +38,7 @@ pub fn full() -> Value {
                 "passwordSecretRef": {"name": "valkey", "key": "password"},
             },
         },
-        "answers": "rich",
+        "answers": "parity",
         "ingress": {
             "host": "otx.soc.example", "className": "traefik", "annotations": {"example.com/a": "1"},
             "tls": {"secretName": "otx-tls"},

@@ -23,6 +23,7 @@ pub mod operations;
 pub mod operator;
 pub mod oracle;
 pub mod otlp;
+pub mod picture;
 pub mod process;
 pub mod prometheus;
 pub mod readme;

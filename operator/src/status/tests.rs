@@ -5,7 +5,15 @@ fn at(second: i64) -> Timestamp {
 }
 
 fn workload() -> Workload {
-    Workload { is_available: true, is_complete: true, replicas: 2, ready: 2, wanted: 2, obstacle: None }
+    Workload {
+        is_available: true,
+        is_complete: true,
+        replicas: 2,
+        ready: 2,
+        wanted: 2,
+        obstacle: None,
+        patience: None,
+    }
 }
 
 fn obstacle(reason: Reason, needs_somebody: bool) -> Obstacle {

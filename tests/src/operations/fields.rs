@@ -125,7 +125,7 @@ pub fn table() -> Vec<Field> {
         row("cache.shared.passwordSecretRef.name", Full, json!("shared"), &["POD/volumes/3/secret/secretName"]),
         row("cache.shared.passwordSecretRef.key", Full, json!("main"), &["POD/volumes/3/secret/items/0/key"]),
         row("cache.shared.timeout", Full, json!("1s"), &["/settings/cache/shared/timeout"]),
-        row("answers", Full, json!("parity"), &["/settings/answers"]),
+        row("answers", Full, json!("rich"), &["/settings/answers"]),
         row("ingress.host", Full, json!("b.soc.example"), &["/Ingress/spec/rules/0/host", "/Ingress/spec/tls/0/hosts/0"]),
         row("ingress.className", Full, json!("nginx"), &["/Ingress/spec/ingressClassName"]),
         row("ingress.annotations", Full, json!({"example.com/a": "2"}), &["/Ingress/metadata/annotations/example.com~1a"]),
