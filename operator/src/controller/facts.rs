@@ -15,6 +15,7 @@ use crate::api::conditions::{READY, Reason};
 use crate::api::v1alpha1::ThreatRelayStatus;
 use crate::apply::Applied;
 use crate::apply::write::ChildError;
+use crate::broken::{self, Defect};
 use crate::client::CallError;
 use crate::probe::Look;
 use crate::status::{Facts, Obstacle, Outcome, Resolved, Route, Workload};
@@ -73,7 +74,7 @@ impl<'a> Gathered<'a> {
 
     pub(super) fn applied(&mut self, mut applied: Applied, validated: Validated) {
         self.is_applied = true;
-        if let Some(live) = applied.deployment.take() {
+        if let Some(live) = applied.deployment.take().filter(|_| !broken::is(Defect::StatusOfBefore)) {
             self.deployment = serde_json::from_value(live).ok();
         }
         self.keys = validated.keys.count(&validated.spec);

@@ -56,7 +56,7 @@ pub(super) fn run(arguments: &Faults) -> Result<ExitCode, Box<dyn Error>> {
         for taking in references.collect::<Vec<_>>() {
             let reference = Arc::new(taking.await?.map_err(|problems| problems.join("\n"))?);
             let tier = if arguments.full { Tier::Full } else { Tier::Always };
-            let campaign = Family::ALL.into_iter().flat_map(|family| plans(&reference, family, tier));
+            let campaign = Family::all().flat_map(|family| plans(&reference, family, tier));
             let chosen: Vec<Plan> = match &wanted {
                 Some(plan) => vec![plan.clone()],
                 None => campaign.filter(|plan| plan.to_string().contains(&arguments.only)).collect(),

@@ -69,7 +69,7 @@ const WITH_DEFECTS: &[&str] = &["--features", "broken-variants"];
 const SHIPPED: &[&str] = &["trust_supply"];
 /// Suites whose tests share a control plane, and so a process.
 const PLANE: &[&str] =
-    &["operator_schema", "operator_rbac", "operator_reconcile", "operator_runtime", "faults_plane"];
+    &["operator_schema", "operator_rbac", "operator_reconcile", "operator_runtime", "faults_plane", "faults_turmoil"];
 /// Suites whose tests share a cluster with nodes.
 const NODES: &[&str] = &["cluster_node", "cluster_relay", "operator_node", "install_lifecycle"];
 /// The suites that need a Kubernetes, in nextest's language.
