@@ -72,7 +72,8 @@ pub(super) async fn answer(
             Ok(sliced(&answer, bytes, Duration::from_millis(millis)))
         }
         Some(Action::Stale { resource_version }) => {
-            let stale = exchange.shared.upstream.fetch_stale(&exchange.parts, &exchange.call, &resource_version).await;
+            let stale =
+                exchange.shared.upstream.fetch_stale(&exchange.parts, &exchange.call, &resource_version).await;
             let answer = stale.map_err(|_| Reset)?;
             exchange.note(&answer);
             Ok(whole(answer))

@@ -58,9 +58,11 @@ fn revision(entry: &Entry) -> Option<u64> {
 fn beside_the_holder(record: &Record) -> Vec<Finding> {
     let done = |entry: &Entry| entry.status.is_some_and(|status| status < 300) && entry.call.class() == Class::Write;
     let all = [&record.trace, &record.second].into_iter().enumerate();
-    let done: Vec<_> = all.flat_map(|(who, trace)| trace.iter().filter(|entry| done(entry)).map(move |e| (who, e))).collect();
+    let done: Vec<_> =
+        all.flat_map(|(who, trace)| trace.iter().filter(|entry| done(entry)).map(move |e| (who, e))).collect();
     let is_lease = |entry: &Entry| entry.call.resource == "leases";
-    let mut held: Vec<_> = done.iter().filter(|(_, entry)| is_lease(entry)).filter_map(|(who, e)| Some((revision(e)?, *who))).collect();
+    let mut held: Vec<_> =
+        done.iter().filter(|(_, entry)| is_lease(entry)).filter_map(|(who, e)| Some((revision(e)?, *who))).collect();
     held.sort_unstable();
     let stale = done.iter().filter(|(who, entry)| {
         let is_about_relays = !is_lease(entry) && entry.call.resource != "events";
@@ -189,8 +191,11 @@ mod tests {
 
     #[test]
     fn each_promise_is_seen_when_it_is_broken() {
-        let known =
-            Known { relays: vec!["cr"], controllers: HashMap::from([("mine", vec!["cr"]), ("theirs", vec![])]), deleted: HashMap::from([("cr", 9)]) };
+        let known = Known {
+            relays: vec!["cr"],
+            controllers: HashMap::from([("mine", vec!["cr"]), ("theirs", vec![])]),
+            deleted: HashMap::from([("cr", 9)]),
+        };
         let child = |uid: &str, version: &str, owners: Value| json!({"metadata": {"uid": uid, "resourceVersion": version, "ownerReferences": owners}});
         let ours = || json!([{"uid": "cr", "controller": true}]);
         let preconditions = |value: Value| json!({"preconditions": value});

@@ -121,7 +121,7 @@ async fn play(ground: &Ground, workload: &Workload, disturbance: Disturbance<'_>
     let made = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
     ground.api.create("/api/v1/namespaces", &made).await.expect("a namespace");
     let access = match fault {
-        Some(Fault::Withdrawn) => account(&ground.api, &namespace).await,
+        Some(Fault::Withdrawn | Fault::Paused) => account(&ground.api, &namespace).await,
         _ => ground.operator.clone(),
     };
     let proxy = Arc::new(FaultProxy::start(&access).await.expect("a proxy"));

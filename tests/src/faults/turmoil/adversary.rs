@@ -28,7 +28,7 @@ pub enum Edit {
     Annotations,
     /// Labels of children that the operator has set.
     Fields,
-    /// Children are deleted.
+    /// Children are deleted, but the Deployment.
     Removal,
 }
 
@@ -55,12 +55,12 @@ impl Edit {
     }
 
     fn is_about(self, call: &Call) -> bool {
-        let is_child = ["configmaps", "deployments", "services", "ingresses", "networkpolicies"]
-            .contains(&&*call.resource)
-            && call.name.starts_with('r');
+        let is_any = |plurals: &[&str]| plurals.contains(&&*call.resource) && call.name.starts_with('r');
         match self {
-            Self::Labels | Self::Status => call.resource == "threatrelays",
-            Self::Annotations | Self::Fields | Self::Removal => is_child,
+            Self::Labels | Self::Status => is_any(&["threatrelays"]),
+            // A Deployment that goes takes its history and an autoscaler's number along.
+            Self::Removal => is_any(&CHILDREN),
+            Self::Annotations | Self::Fields => is_any(&CHILDREN) || is_any(&["deployments"]),
         }
     }
 
@@ -98,6 +98,8 @@ impl Edit {
     }
 }
 
+/// Kinds of children that are edited.
+const CHILDREN: [&str; 4] = ["configmaps", "services", "ingresses", "networkpolicies"];
 /// The label and annotation that are set.
 const MARK: &str = "example.com/edited";
 /// The longest that edits go on; they end earlier when nothing is read any more.
@@ -156,7 +158,8 @@ impl Editor {
         let edits = *self.made.borrow() as usize;
         let trace = stage.proxy.trace();
         let mut findings = starved(&trace);
-        let writes = trace.iter().filter(|entry| entry.call.class() == Class::Write && entry.call.resource != "events");
+        let writes =
+            trace.iter().filter(|entry| entry.call.class() == Class::Write && entry.call.resource != "events");
         let writes = writes.count();
         if writes > 4 * edits + 60 {
             findings.push(unseen("O4", format!("{writes} writes on {edits} edits: a fight")));

@@ -17,8 +17,8 @@ use super::stage::Stage;
 
 pub use adversary::Edit;
 pub use refusals::Refusal;
-pub use rights::of_operator as rights_of_operator;
 pub(super) use rights::account;
+pub use rights::of_operator as rights_of_operator;
 pub use servers::{Storm, Upset};
 
 /// What a run goes through.

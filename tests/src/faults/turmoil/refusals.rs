@@ -90,7 +90,8 @@ impl<'a> Refused<'a> {
             let is_told = condition(&relay, "Ready") == reason && message.contains(why) && message.contains(&child);
             let chronicle = stage.chronicle.borrow();
             let is_missing = |key: &&&(String, String)| !chronicle.live().contains_key(**key);
-            let missing: Vec<String> = wanted.iter().filter(is_missing).map(|(kind, name)| format!("{kind}/{name}")).collect();
+            let missing: Vec<String> =
+                wanted.iter().filter(is_missing).map(|(kind, name)| format!("{kind}/{name}")).collect();
             (is_told, message, missing)
         };
         comes_true(SEEN, || {
@@ -158,9 +159,7 @@ async fn policy(stage: &Stage<'_>, plural: &str, reason: &str) -> Vec<String> {
         "request.resource.resource == '{plural}' ? object.metadata.name in {NOT_OURS} : object.metadata.name != 'probe'"
     );
     let group = kinds::always().into_iter().find(|known| known.plural == plural).map(|known| known.group);
-    let rule = |group: &str, plural: &str| {
-        json!({"apiGroups": [group], "apiVersions": ["*"], "operations": ["CREATE", "UPDATE"], "resources": [plural]})
-    };
+    let rule = |group: &str, plural: &str| json!({"apiGroups": [group], "apiVersions": ["*"], "operations": ["CREATE", "UPDATE"], "resources": [plural]});
     let policy = json!({
         "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy", "metadata": {"name": name},
         "spec": {

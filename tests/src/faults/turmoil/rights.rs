@@ -6,7 +6,7 @@ use std::future::ready;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use threatrelay_operator::rights::{Rule, on_relays};
+use threatrelay_operator::rights::{Rule, on_lease, on_relays};
 
 use super::{SEEN, unseen};
 use crate::cluster::{Access, Api};
@@ -14,9 +14,12 @@ use crate::faults::oracles::Finding;
 use crate::faults::place::Place;
 use crate::faults::stage::{Stage, comes_true};
 use crate::operator::condition;
+use crate::operator::installed::ACCOUNT;
 
-/// Name of the account, its role and the binding.
+/// Name of the role and the binding.
 const NAME: &str = "operator";
+/// Where accounts are, by the name of the namespace in which each may work: there is to be nothing of theirs in it.
+const ACCOUNTS: &str = "default";
 
 /// The rights in the order of the table: verb, plural, subresource.
 pub fn of_operator() -> impl Iterator<Item = Place> {
@@ -32,20 +35,19 @@ pub fn of_operator() -> impl Iterator<Item = Place> {
 
 /// An account of `namespace` with all of them, as `access` is of the server.
 pub(in crate::faults) async fn account(api: &Api, namespace: &str) -> Access {
-    let path = |group: &str, plural: &str| format!("/{group}/namespaces/{namespace}/{plural}");
-    let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": NAME}});
-    api.create(&path("api/v1", "serviceaccounts"), &account).await.expect("the operator's account");
+    let accounts = format!("/api/v1/namespaces/{ACCOUNTS}/serviceaccounts");
+    let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": namespace}});
+    api.create(&accounts, &account).await.expect("the operator's account");
     grant(api, namespace, None).await;
     let binding = json!({
         "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": NAME},
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": NAME},
-        "subjects": [{"kind": "ServiceAccount", "name": NAME, "namespace": namespace}],
+        "subjects": [{"kind": "ServiceAccount", "name": namespace, "namespace": ACCOUNTS}],
     });
-    let bindings = path("apis/rbac.authorization.k8s.io/v1", "rolebindings");
+    let bindings = format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/rolebindings");
     api.create(&bindings, &binding).await.expect("the operator's binding");
     let request = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}});
-    let tokens = path("api/v1", &format!("serviceaccounts/{NAME}/token"));
-    let token = api.create(&tokens, &request).await.expect("the operator's token");
+    let token = api.create(&format!("{accounts}/{namespace}/token"), &request).await.expect("the operator's token");
     let token = token.pointer("/status/token").and_then(Value::as_str).expect("a token");
     let right = Place { verb: "list".into(), resource: "threatrelays".into(), subresource: String::new(), nth: 1 };
     is_so(api, namespace, &right, true).await;
@@ -54,12 +56,14 @@ pub(in crate::faults) async fn account(api: &Api, namespace: &str) -> Access {
 
 /// Makes the role of all rights but one.
 async fn grant(api: &Api, namespace: &str, without: Option<&Place>) {
-    let rules = on_relays(true).into_iter().map(|Rule { kind, subresource, verbs, .. }| {
+    let all = on_relays(true).into_iter().chain(on_lease(ACCOUNT));
+    let rules = all.map(|Rule { kind, subresource, verbs, name }| {
         let is_it = |right: &&Place| right.resource == kind.plural && right.subresource == subresource.unwrap_or("");
         let withdrawn = without.filter(is_it).map(|right| &*right.verb);
         let verbs: Vec<_> = verbs.iter().filter(|verb| Some(**verb) != withdrawn).collect();
         let within = subresource.map(|name| format!("/{name}")).unwrap_or_default();
-        json!({"apiGroups": [kind.group], "resources": [format!("{}{within}", kind.plural)], "verbs": verbs})
+        let (resources, names) = (format!("{}{within}", kind.plural), Vec::from_iter(name));
+        json!({"apiGroups": [kind.group], "resources": [resources], "resourceNames": names, "verbs": verbs})
     });
     let role = json!({
         "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": NAME},
@@ -75,7 +79,7 @@ async fn is_so(api: &Api, namespace: &str, right: &Place, wanted: bool) {
     let review = json!({
         "apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview",
         "spec": {
-            "user": format!("system:serviceaccount:{namespace}:{NAME}"),
+            "user": format!("system:serviceaccount:{ACCOUNTS}:{namespace}"),
             "resourceAttributes": {
                 "namespace": namespace, "verb": right.verb, "resource": right.resource,
                 "subresource": right.subresource, "group": group.map(|rule| rule.kind.group).unwrap_or_default(),
