@@ -29,7 +29,7 @@ fn plan(defect: Defect) -> &'static str {
         Defect::ConflictIsSuccess => "ingress/on/apply-ingresses-1/answer-409",
         Defect::NotTriedAgain => "ingress/on/apply-ingresses-1/answer-500",
         Defect::UserSecretWritten => "rotation/rotate/apply-nothing-1/answer-500",
-        Defect::MadeWhileDeleted => "delete/delete/apply-nothing-1/answer-500",
+        Defect::MadeWhileDeleted => "delete/held/apply-nothing-1/answer-500",
         Defect::ObservedTooEarly => "image/change/apply-deployments-1/crash-before",
     }
 }

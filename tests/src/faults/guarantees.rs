@@ -28,7 +28,8 @@ const STALE_WRITES: usize = 1;
 #[must_use]
 pub fn broken(record: &Record) -> Vec<Finding> {
     let known = Known::of(record);
-    let may_be_refused = matches!(record.fault, Some(Fault::Withdrawn | Fault::Refused(_)));
+    // An API server that has just started knows no roles for a moment.
+    let may_be_refused = matches!(record.fault, Some(Fault::Withdrawn | Fault::Refused(_) | Fault::Servers(_)));
     let mut findings = Vec::new();
     for trace in [&record.trace, &record.second] {
         let mut read = 0;

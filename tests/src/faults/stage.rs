@@ -94,7 +94,12 @@ impl Stage<'_> {
             }
             Act::Change(spec) => self.api.merge(&relay, &json!({"spec": spec})).await,
             Act::Delete => self.api.delete(&relay).await,
-            Act::DeleteWithAll => self.api.delete(&format!("{relay}?propagationPolicy=Foreground")).await,
+            Act::DeleteHeld => {
+                let held = json!({"metadata": {"finalizers": ["example.com/held"]}});
+                self.api.merge(&relay, &held).await.expect("a finalizer");
+                self.api.delete(&relay).await
+            }
+            Act::Release => self.api.merge(&relay, &json!({"metadata": {"finalizers": null}})).await,
             Act::Key(key) => {
                 let secret = json!({
                     "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "otx"}, "stringData": {"api-key": key},
@@ -194,9 +199,11 @@ fn relays(chronicle: &Chronicle) -> impl Iterator<Item = &Arc<Value>> {
     chronicle.live().iter().filter(|(key, _)| key.0 == "ThreatRelay").map(|(_, object)| object)
 }
 
-/// The status is about the spec that is there.
+/// The status is about the spec that is there. Of a resource that is being deleted nothing is said any more.
 fn is_current(chronicle: &Chronicle) -> bool {
-    relays(chronicle).all(|relay| relay["status"]["observedGeneration"] == relay["metadata"]["generation"])
+    let is_deleted = |relay: &Value| !relay["metadata"]["deletionTimestamp"].is_null();
+    let is_seen = |relay: &Value| relay["status"]["observedGeneration"] == relay["metadata"]["generation"];
+    relays(chronicle).all(|relay| is_deleted(relay) || is_seen(relay))
 }
 
 fn is_under_way(chronicle: &Chronicle) -> bool {
