@@ -4,9 +4,13 @@
 
 use std::collections::BTreeMap;
 use std::error::Error;
+use std::future::ready;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use futures_util::{StreamExt, stream};
@@ -34,6 +38,9 @@ pub(super) struct Faults {
     /// Only plans whose name contains this
     #[arg(long, default_value = "")]
     only: String,
+    /// Begin no further plan after so many minutes; which come first is drawn, the same each time
+    #[arg(long)]
+    minutes: Option<u64>,
     /// Where plans that differ are written
     #[arg(long, default_value = "plans")]
     folder: PathBuf,
@@ -67,6 +74,9 @@ pub(super) fn run(arguments: &Faults) -> Result<ExitCode, Box<dyn Error>> {
             all.extend(chosen.into_iter().map(|plan| (Arc::clone(&reference), plan)));
         }
         println!("{} plans", all.len());
+        if arguments.minutes.is_some() {
+            all.sort_by_cached_key(|(_, plan)| (!Family::TURMOIL.contains(&Family::of(plan)), drawn(plan)));
+        }
         let mut sums = Sums::default();
         let (storms, calm) = apart(all);
         play(&ground, calm, None, arguments, &mut sums).await?;
@@ -90,6 +100,13 @@ fn read(plan: &str) -> Result<Plan, Box<dyn Error>> {
         return Ok(serde_saphyr::from_str(&std::fs::read_to_string(plan)?)?);
     }
     Ok(plan.parse()?)
+}
+
+/// A number that is another for each plan and the same each time.
+fn drawn(plan: &Plan) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    plan.to_string().hash(&mut hasher);
+    hasher.finish()
 }
 
 /// What all plans came to.
@@ -136,7 +153,10 @@ async fn play(
             run.await
         }
     });
-    let mut running = stream::iter(running).buffer_unordered(lanes);
+    let end =
+        arguments.minutes.filter(|_| storm.is_none()).map(|minutes| Instant::now() + Duration::from_mins(minutes));
+    let is_time = move |_: &_| ready(end.is_none_or(|end| Instant::now() < end));
+    let mut running = pin!(stream::iter(running).take_while(is_time).buffer_unordered(lanes));
     while let Some(done) = running.next().await {
         let (outcome, record) = done?;
         sums.report.add(&outcome);
