@@ -219,7 +219,7 @@ async fn attempt(context: &Context, namespace: &str, name: &str) -> Result<Done,
     publish::defects(context, &relay).await?;
     let observed =
         Box::pin(observe::observe(&context.client, &relay, apis, context.settings.reach.read_secrets)).await;
-    let observed = publish::forbidden_read(context, &relay, observed).await?;
+    let observed = Box::pin(publish::forbidden_read(context, &relay, observed)).await?;
     let children = Children::new(&context.client, &context.metrics, &owner);
     let mut gathered = Gathered::new(&relay, observed.children.deployment.as_ref());
     if relay.spec.suspend {

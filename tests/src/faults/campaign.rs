@@ -185,6 +185,7 @@ fn is_used((workload, step): (&str, &str), right: &Place) -> bool {
         ("delete", "ingresses") => ("ingress", "off"),
         ("delete", "horizontalpodautoscalers") => ("autoscale", "off"),
         ("delete", "networkpolicies" | "poddisruptionbudgets") => ("guards", "off"),
+        ("create" | "patch", "poddisruptionbudgets") => ("guards", "on"),
         // No workload takes the keys away, and an event is changed only when it comes again soon.
         ("delete", _) | ("patch", "events") => return false,
         _ => ("everything", "create"),

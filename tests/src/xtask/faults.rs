@@ -141,6 +141,7 @@ async fn play(
     let lanes = if storm.is_some() { plans.len() } else { arguments.lanes };
     let running = plans.into_iter().map(|(reference, plan)| {
         let (ground, storm) = (Arc::clone(ground), storm.clone());
+        let name = plan.to_string();
         async move {
             let run = tokio::spawn(async move {
                 let record = match &storm {
@@ -150,7 +151,7 @@ async fn play(
                 let findings = judge(&reference, &record);
                 (Outcome::of(plan, &record, findings), record)
             });
-            run.await
+            run.await.map_err(|error| format!("{name}: {error}"))
         }
     });
     let end =
@@ -158,7 +159,14 @@ async fn play(
     let is_time = move |_: &_| ready(end.is_none_or(|end| Instant::now() < end));
     let mut running = pin!(stream::iter(running).take_while(is_time).buffer_unordered(lanes));
     while let Some(done) = running.next().await {
-        let (outcome, record) = done?;
+        let (outcome, record) = match done {
+            Ok(done) => done,
+            Err(broken) => {
+                println!("{broken}");
+                sums.differing += 1;
+                continue;
+            }
+        };
         sums.report.add(&outcome);
         if outcome.findings.is_empty() && arguments.plan.is_none() {
             continue;

@@ -57,13 +57,16 @@ pub(in crate::faults) async fn account(api: &Api, namespace: &str) -> Access {
 /// Makes the role of all rights but one.
 async fn grant(api: &Api, namespace: &str, without: Option<&Place>) {
     let all = on_relays(true).into_iter().chain(on_lease(ACCOUNT));
-    let rules = all.map(|Rule { kind, subresource, verbs, name }| {
+    let rules = all.filter_map(|Rule { kind, subresource, verbs, name }| {
         let is_it = |right: &&Place| right.resource == kind.plural && right.subresource == subresource.unwrap_or("");
         let withdrawn = without.filter(is_it).map(|right| &*right.verb);
         let verbs: Vec<_> = verbs.iter().filter(|verb| Some(**verb) != withdrawn).collect();
         let within = subresource.map(|name| format!("/{name}")).unwrap_or_default();
         let (resources, names) = (format!("{}{within}", kind.plural), Vec::from_iter(name));
-        json!({"apiGroups": [kind.group], "resources": [resources], "resourceNames": names, "verbs": verbs})
+        // A rule without verbs is refused.
+        let rule =
+            json!({"apiGroups": [kind.group], "resources": [resources], "resourceNames": names, "verbs": verbs});
+        (!verbs.is_empty()).then_some(rule)
     });
     let role = json!({
         "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": NAME},
