@@ -43,6 +43,8 @@ impl Seen {
 pub struct Chronicle {
     /// All states.
     pub seen: Vec<Seen>,
+    /// Objects were listed anew, so that some of their states may have been missed.
+    pub has_gaps: bool,
     live: BTreeMap<Key, Arc<Value>>,
 }
 
@@ -100,6 +102,11 @@ impl Chronicle {
     }
 
     fn note(&mut self, key: Key, object: Value, is_gone: bool) {
+        let former = self.live.get(&key).filter(|former| former["metadata"]["uid"] != object["metadata"]["uid"]);
+        if let Some(former) = former.cloned().filter(|_| !is_gone) {
+            // Its end was missed: another has its name.
+            self.note(key.clone(), (*former).clone(), true);
+        }
         let revision = object["metadata"]["resourceVersion"].as_str().and_then(|text| text.parse().ok());
         let object = Arc::new(object);
         if is_gone {
@@ -153,9 +160,17 @@ async fn follow(client: Client, kind: ApiResource, namespaces: Namespaces) {
     let api: Api<DynamicObject> = Api::all_with(client, &kind);
     let mut events = Box::pin(watcher::watcher(api, watcher::Config::default()));
     let mut listed: BTreeSet<(String, String)> = BTreeSet::new();
+    let mut is_anew = false;
     while let Some(event) = events.next().await {
         match event {
-            Ok(Event::Init) => listed.clear(),
+            Ok(Event::Init) => {
+                listed.clear();
+                if is_anew {
+                    let namespaces = namespaces.lock().unwrap_or_else(PoisonError::into_inner);
+                    namespaces.values().for_each(|one| one.send_modify(|chronicle| chronicle.has_gaps = true));
+                }
+                is_anew = true;
+            }
             Ok(Event::InitApply(object)) => {
                 listed.insert((object.namespace().unwrap_or_default(), object.name_any()));
                 note(&namespaces, &kind, &object, false);
