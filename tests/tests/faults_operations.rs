@@ -37,9 +37,9 @@ fn main() -> ExitCode {
     let walks = (0..if is_all { WALKS } else { SOME_WALKS }).map(Walk);
     let misoperations = misoperations::all();
     if arguments.list {
-        operations.iter().for_each(|operation| println!("{}: test", operation.name));
-        walks.for_each(|Walk(seed)| println!("walk/{seed}: test"));
-        misoperations.iter().for_each(|mistake| println!("{}: test", name_of(mistake)));
+        let changes = operations.iter().map(|operation| operation.name.clone());
+        let names = changes.chain(walks.map(name_of_walk)).chain(misoperations.iter().map(name_of));
+        names.for_each(|name| println!("{name}: test"));
         return ExitCode::SUCCESS;
     }
     let begun = Instant::now();
@@ -57,7 +57,7 @@ fn main() -> ExitCode {
     });
     let walks = walks.map(|walk| {
         let (campaign, handle, known) = (Arc::clone(&campaign), runtime.handle().clone(), Arc::clone(&known));
-        Trial::test(format!("walk/{}", walk.0), move || {
+        Trial::test(name_of_walk(walk), move || {
             handle.block_on(walk.play(&campaign, &known)).map_err(|lines| failed(&lines))
         })
     });
@@ -83,6 +83,10 @@ fn main() -> ExitCode {
 
 fn name_of(mistake: &Misoperation) -> String {
     format!("mistake/{}", mistake.name)
+}
+
+fn name_of_walk(Walk(seed): Walk) -> String {
+    format!("walk/{seed}")
 }
 
 fn failed(lines: &[String]) -> Failed {
