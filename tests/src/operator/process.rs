@@ -12,6 +12,7 @@ use tokio::sync::OnceCell;
 use crate::binaries;
 use crate::cluster::Access;
 use crate::eventually::Eventually;
+use crate::footprint::Footprint;
 
 /// A running operator.
 pub struct Operator {
@@ -96,6 +97,12 @@ impl Operator {
         };
         let waited = Eventually::new("the operator listens").within(Duration::from_secs(20));
         waited.ok(look).await.expect("the operator's address")
+    }
+
+    /// What it takes of the machine.
+    #[must_use]
+    pub fn footprint(&self) -> Footprint {
+        Footprint::of(self.child.id().unwrap_or_default())
     }
 
     /// Kills it at once.
