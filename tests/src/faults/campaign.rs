@@ -129,8 +129,7 @@ pub fn plans(reference: &Reference, family: Family, tier: Tier) -> Vec<Plan> {
 }
 
 /// An event is made up for by a later one of the same object. What people write once has no later one, and an API server
-/// that never tells of it is none. Limits are about pods, of which no status tells by whom they are forbidden. While the
-/// operator is paused, what goes stays away.
+/// that never tells of it is none. Limits are about pods. While the operator is paused, what goes stays away.
 fn is_possible(fault: Fault, step: &str, place: &Place) -> bool {
     let is_of = |plurals: &[&str]| plurals.contains(&&*place.resource);
     match fault {

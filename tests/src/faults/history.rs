@@ -189,3 +189,22 @@ fn end_all_but(namespaces: &Namespaces, kind: &ApiResource, listed: &BTreeSet<(S
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_object_whose_end_was_missed_ends_when_another_has_its_name() {
+        let key = || ("Service".to_owned(), "r".to_owned());
+        let object = |uid: &str, version: &str| json!({"metadata": {"uid": uid, "resourceVersion": version}});
+        let mut chronicle = Chronicle::default();
+        for (uid, version) in [("one", "1"), ("one", "2"), ("two", "5")] {
+            chronicle.note(key(), object(uid, version), false);
+        }
+        assert_eq!(chronicle.counts(), BTreeMap::from([(key(), (2, 1))]));
+        assert_eq!(chronicle.live()[&key()]["metadata"]["uid"], "two");
+    }
+}
