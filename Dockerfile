@@ -19,6 +19,8 @@ ARG SOURCE_DATE_EPOCH=0
 RUN --mount=type=cache,target=/var/cache/apt,sharing=locked --mount=type=cache,target=/var/lib/apt,sharing=locked \
     apt-get update && apt-get install --yes --no-install-recommends ca-certificates cmake make musl-tools \
         gcc-aarch64-linux-gnu gcc-x86-64-linux-gnu libc6-dev
+# Puts the list of what a program is made of into it, for scanners.
+RUN --mount=type=cache,target=/usr/local/cargo/registry cargo install --locked cargo-auditable@0.7.7
 WORKDIR /src
 COPY . .
 # C code is compiled for musl by musl-gcc for the machine's own architecture, else by the cross compiler of Debian.
@@ -31,7 +33,7 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,targe
     export "CC_${arch}_unknown_linux_musl=$cc" SOURCE_DATE_EPOCH; \
     export "CARGO_TARGET_$(echo "$triple" | tr a-z- A-Z_)_LINKER=rust-lld"; \
     export RUSTFLAGS="--remap-path-prefix=/src=/build --remap-path-prefix=/usr/local/cargo/registry=/cargo"; \
-    cargo build --locked --profile dist --target "$triple" --bins --package threatrelay --package threatrelay-operator; \
+    cargo auditable build --locked --profile dist --target "$triple" --bins --package threatrelay --package threatrelay-operator; \
     mkdir -p "/out/$TARGETARCH" /out/licenses; \
     cp "target/$triple/dist/threatrelay" "target/$triple/dist/threatrelay-operator" "/out/$TARGETARCH/"; \
     cp /etc/ssl/certs/ca-certificates.crt /out/; \

@@ -16,6 +16,9 @@ pub const MANAGER: &str = "threatrelay-operator";
 const CALL: Duration = Duration::from_secs(15);
 /// The longest a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(5);
+/// The longest a connection may be silent: somewhat more than a watch request lasts. Calls have their own limit; what is
+/// meant is a watch that is asked for and never answered.
+const SILENCE: Duration = Duration::from_secs(80);
 
 /// A call to the API that did not succeed.
 #[derive(Debug, thiserror::Error)]
@@ -112,6 +115,7 @@ pub async fn connect(requests: &Requests) -> Result<Client, kube::Error> {
 /// When the configuration cannot be used.
 pub fn of(mut config: kube::Config, requests: &Requests) -> Result<Client, kube::Error> {
     config.connect_timeout = Some(CONNECT);
+    config.read_timeout = Some(SILENCE);
     config.write_timeout = Some(CALL);
     config.default_retry = false;
     let counting = requests.to(&config.cluster_url);

@@ -1,5 +1,5 @@
 //! Whether OTX accepts the keys that this relay holds itself, for whoever watches over it. OTX is asked when somebody
-//! wants to know, about each key at most once a minute, and never twice at the same time. Names of keys go out, keys
+//! wants to know, about each key at most once in ten seconds, and never twice at the same time. Names of keys go out, keys
 //! never do; a relay that takes keys from tokens has none to tell of.
 
 use std::collections::BTreeMap;
@@ -15,7 +15,7 @@ use crate::otx::key::{OtxKey, Scope};
 use crate::otx::{Engine, Failure};
 
 /// How long an answer holds.
-const HOLDS: Duration = Duration::from_mins(1);
+const HOLDS: Duration = Duration::from_secs(10);
 /// The longest that OTX may take to answer: who watches over a relay does not wait for long.
 const PATIENCE: Duration = Duration::from_secs(8);
 
@@ -50,7 +50,7 @@ struct Asked {
 }
 
 impl Watchman {
-    /// What OTX says to each of `keys`, now or within the last minute.
+    /// What OTX says to each of `keys`, now or within the last ten seconds.
     pub async fn report(&self, otx: &Engine, keys: Vec<(String, OtxKey)>) -> Upstream {
         let mut latest = self.0.lock().await;
         latest.retain(|name, asked| {

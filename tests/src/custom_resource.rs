@@ -38,7 +38,7 @@ pub fn full() -> Value {
                 "passwordSecretRef": {"name": "valkey", "key": "password"},
             },
         },
-        "answers": "rich",
+        "answers": "parity",
         "ingress": {
             "host": "otx.soc.example", "className": "traefik", "annotations": {"example.com/a": "1"},
             "tls": {"secretName": "otx-tls"},
@@ -190,5 +190,29 @@ pub fn merge(into: &mut Value, more: &Value) {
             Some(there) if value.is_object() => merge(there, value),
             _ => drop(object.insert(key.clone(), value.clone())),
         }
+    }
+}
+
+/// What `wanted` says and `stored` says otherwise, a line each; `is_same` compares what is no object and no list.
+pub fn lost(
+    wanted: &Value,
+    stored: &Value,
+    at: &str,
+    is_same: &impl Fn(&Value, &Value) -> bool,
+    found: &mut Vec<String>,
+) {
+    match (wanted, stored) {
+        (Value::Object(wanted), Value::Object(stored)) => {
+            for (key, value) in wanted {
+                lost(value, stored.get(key).unwrap_or(&Value::Null), &format!("{at}/{key}"), is_same, found);
+            }
+        }
+        (Value::Array(wanted), Value::Array(stored)) if wanted.len() == stored.len() => {
+            for (index, (wanted, stored)) in wanted.iter().zip(stored).enumerate() {
+                lost(wanted, stored, &format!("{at}/{index}"), is_same, found);
+            }
+        }
+        _ if is_same(wanted, stored) => {}
+        _ => found.push(format!("{at}: {wanted} is stored as {stored}")),
     }
 }

@@ -45,8 +45,14 @@ pub fn text() -> String {
 /// Its blocks, in order.
 #[must_use]
 pub fn blocks() -> Vec<Block> {
+    blocks_of(&text())
+}
+
+/// The blocks of a page, in order.
+#[must_use]
+pub fn blocks_of(page: &str) -> Vec<Block> {
     let (mut blocks, mut open) = (Vec::new(), None);
-    for line in text().lines() {
+    for line in page.lines() {
         match (line.strip_prefix("```"), &mut open) {
             (Some(info), None) => {
                 let (language, runner) = info.split_once(' ').unwrap_or((info, ""));
@@ -63,7 +69,13 @@ pub fn blocks() -> Vec<Block> {
 /// The shell lines of a runner's blocks, as one script.
 #[must_use]
 pub fn script(runner: &str) -> String {
-    let shell = blocks().into_iter().filter(|block| block.runner == runner && block.language == "sh");
+    script_of(&text(), runner)
+}
+
+/// The same of another page.
+#[must_use]
+pub fn script_of(page: &str, runner: &str) -> String {
+    let shell = blocks_of(page).into_iter().filter(|block| block.runner == runner && block.language == "sh");
     shell.map(|block| block.text).collect()
 }
 
@@ -88,17 +100,16 @@ impl Desk {
         fs::create_dir(&programs).expect("a folder for programs");
         let relay = process::binary();
         symlink(relay, programs.join("threatrelay")).expect("a link to the relay");
-        let cargo = programs.join("cargo");
+        let desk = Self { folder };
         let shim = format!(
-            "#!/bin/sh\ncase \"$*\" in\n'xtask '*) shift; exec {} \"$@\" ;;\n\
+            "case \"$*\" in\n'xtask '*) shift; exec {} \"$@\" ;;\n\
              'run --release -p threatrelay -- '*) shift 5; exec threatrelay \"$@\" ;;\n\
              *) echo \"the README asks for cargo $*\" >&2; exit 1 ;;\nesac\n",
             xtask.display()
         );
-        fs::write(&cargo, shim).expect("a program named cargo");
-        fs::set_permissions(&cargo, fs::Permissions::from_mode(0o755)).expect("a program that runs");
-        symlink(root().join("charts"), folder.path().join("charts")).expect("a link to the charts");
-        Self { folder }
+        desk.program("cargo", &shim);
+        symlink(root().join("charts"), desk.path().join("charts")).expect("a link to the charts");
+        desk
     }
 
     /// Its folder.
@@ -113,6 +124,16 @@ impl Desk {
     /// When it cannot be written.
     pub fn put(&self, name: &str, text: &str) {
         fs::write(self.path().join(name), text).expect("a file");
+    }
+
+    /// Puts a program on its path, a shell script.
+    ///
+    /// # Panics
+    /// When it cannot be written.
+    pub fn program(&self, name: &str, script: &str) {
+        let path = self.path().join("bin").join(name);
+        fs::write(&path, format!("#!/bin/sh\n{script}")).expect("a program");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("a program that runs");
     }
 
     /// A shell that runs the script.

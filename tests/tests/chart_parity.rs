@@ -64,7 +64,10 @@ fn cases() -> Vec<(&'static str, Value, Value)> {
         case("plain", json!({})),
         case("one pod", json!({"replicas": 1})),
         case("no pod", json!({"replicas": 0})),
-        case("rich answers", json!({"answers": "rich", "log": {"level": "info,hyper=warn", "format": "text"}})),
+        case(
+            "the original's answers",
+            json!({"answers": "parity", "log": {"level": "info,hyper=warn", "format": "text"}}),
+        ),
         case("autoscaling", json!({"autoscaling": {"maxReplicas": 5}})),
         case(
             "autoscaling from one",

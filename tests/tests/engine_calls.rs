@@ -306,3 +306,40 @@ async fn fifty_pulses_are_said_to_be_maybe_not_all() {
         }
     }
 }
+
+#[tokio::test]
+async fn passive_dns_is_one_call_an_observable_beside_the_others_and_remembered_like_them() {
+    let fake = FakeOtx::start().await.unwrap();
+    let engine = Settings::asking(&fake).set("answers", "rich").set("otx.passiveDns", 10).start();
+    let observables = [
+        domain("evil.example"),
+        domain("login.evil.example"),
+        observable(ObservableType::Ip, "203.0.113.7"),
+        observable(ObservableType::Url, "http://evil.example/login.php?id=1"),
+        observable(ObservableType::Md5, "5162fd5d109bc811b90e8dfc2d59e6cc"),
+    ];
+    let first = engine.lookup(&observables).await.unwrap();
+    let asked: Vec<_> = targets(&fake).into_iter().filter(|target| target.ends_with("/passive_dns")).collect();
+    assert_eq!(asked.len(), 3, "{asked:?}");
+    assert!(asked.contains(&"/api/v1/indicators/hostname/login.evil.example/passive_dns".to_owned()), "{asked:?}");
+    let resolutions = |answer: &Answer| {
+        let known = answer.lookups.iter().map(|lookup| lookup.outcome.as_ref().unwrap());
+        known.map(|known| known.resolutions.len()).collect::<Vec<_>>()
+    };
+    assert_eq!(resolutions(&first), [4, 1, 2, 0, 0]);
+    let calls = fake.total();
+    assert_eq!(resolutions(&engine.lookup(&observables).await.unwrap()), [4, 1, 2, 0, 0]);
+    assert_eq!(fake.total(), calls);
+}
+
+#[tokio::test]
+async fn passive_dns_counts_against_the_budget_and_its_refusal_takes_nothing_from_the_rest() {
+    let fake = fake(vec![pulse(0, evil_among(2))]).await;
+    fake.add(Rule::on(Route::PassiveDns, Fault::status(404)));
+    let engine = Settings::asking(&fake).set("answers", "rich").set("otx.passiveDns", 1).start();
+    let answer = engine.lookup(&[domain(EVIL)]).await.unwrap();
+    assert_eq!((answer.hits().len(), answer.entries().len(), fake.count(Route::PassiveDns)), (1, 0, 1));
+    let budget = Settings::asking(&fake).set("answers", "rich").set("otx.passiveDns", 1).set("otx.hourlyBudget", 2);
+    let answer = budget.set("cache.enabled", false).start().lookup(&[domain(EVIL)]).await.unwrap();
+    assert!(!answer.entries().is_empty(), "two calls are enough for three");
+}

@@ -42,14 +42,14 @@ fn read(file: &Path) -> String {
 
 /// All rules of all alert files.
 fn alerts() -> Vec<Value> {
-    let mut alerts = Vec::new();
-    for file in files("monitoring/alerts") {
-        let document: Value = serde_saphyr::from_str(&read(&file)).unwrap();
-        for group in document["groups"].as_array().unwrap() {
-            alerts.extend(group["rules"].as_array().unwrap().iter().cloned());
-        }
-    }
-    alerts
+    files("monitoring/alerts").iter().flat_map(|file| alerts_of(file)).collect()
+}
+
+/// The rules of a file.
+fn alerts_of(file: &Path) -> Vec<Value> {
+    let document: Value = serde_saphyr::from_str(&read(file)).unwrap();
+    let groups = document["groups"].as_array().unwrap().iter();
+    groups.flat_map(|group| group["rules"].as_array().unwrap().clone()).collect()
 }
 
 fn dashboards() -> Vec<Value> {
@@ -98,10 +98,9 @@ fn every_alert_has_a_scenario_a_severity_and_a_page() {
     assert_eq!(found, pages, "left: pages, right: those that an alert leads to");
 }
 
-#[test]
-fn the_chart_of_the_operator_carries_all_of_it() {
-    let values = "metrics: {prometheusRule: {enabled: true, renderMode: alwaysRender}, dashboards: {enabled: true}}";
-    let rendered = Helm::named("helm3").unwrap().template(&folder("threatrelay-operator"), "otx", values).unwrap();
+/// The rules and the dashboards that a chart installs.
+fn carried(chart: &str, values: &str) -> (Vec<Value>, Vec<Value>) {
+    let rendered = Helm::named("helm3").unwrap().template(&folder(chart), "otx", values).unwrap();
     let (mut rules, mut shown) = (Vec::new(), Vec::new());
     for object in objects(&rendered).unwrap() {
         if object["kind"] == "PrometheusRule" {
@@ -113,8 +112,24 @@ fn the_chart_of_the_operator_carries_all_of_it() {
             shown.extend(data.map(|text| serde_json::from_str::<Value>(text.as_str().unwrap()).unwrap()));
         }
     }
-    assert_eq!(rules, alerts());
-    assert_eq!(shown, dashboards());
+    (rules, shown)
+}
+
+#[test]
+fn the_chart_of_the_operator_carries_all_of_it() {
+    let values = "metrics: {prometheusRule: {enabled: true, renderMode: alwaysRender}, dashboards: {enabled: true}}";
+    assert_eq!(carried("threatrelay-operator", values), (alerts(), dashboards()));
+}
+
+#[test]
+fn the_chart_of_the_relay_carries_what_is_about_relays_if_asked() {
+    let values = "auth: {audiences: [https://otx.example]}\n";
+    assert_eq!(carried("threatrelay", values), (Vec::new(), Vec::new()));
+    let values = format!("{values}metrics: {{prometheusRule: {{enabled: true}}, dashboards: {{enabled: true}}}}");
+    let dashboard = &dashboards()[1];
+    assert_eq!(dashboard["uid"], "threatrelay-relay");
+    let alerts = alerts_of(&Path::new(ROOT).join("monitoring/alerts/relay.yaml"));
+    assert_eq!(carried("threatrelay", &values), (alerts, vec![dashboard.clone()]));
 }
 
 /// The words of a text between backticks that begin so.

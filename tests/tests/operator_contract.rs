@@ -74,6 +74,7 @@ const DEFAULT_ONLY: &[(&str, &str)] = &[
     ("filter.tlp", FILTERS),
     ("filter.subscribedOnly", FILTERS),
     ("verdict.trustedAuthors", FILTERS),
+    ("otx.passiveDns", FILTERS),
     ("page.lookup", "opens the data path to browsers, which no field of the spec asks for"),
     ("otx.userAgent", "OTX knows the integration by it"),
     ("otx.maxConcurrentCalls", TUNING),
@@ -246,8 +247,6 @@ fn a_field_and_its_setting_have_the_same_default() {
         match *path {
             // No pod has a terminal.
             "log.format" => assert_eq!((shown.as_deref(), relays), (Some("json"), Some("auto"))),
-            // What runs in a cluster goes on answering as it does until its owner asks for more.
-            "answers" => assert_eq!((shown.as_deref(), relays), (Some("parity"), Some("rich"))),
             // Must be given.
             "auth.audiences" => assert_eq!((shown.as_deref(), relays), (Some(""), None)),
             _ => assert_eq!(shown.as_deref(), relays, "{path}"),

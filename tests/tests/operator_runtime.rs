@@ -51,6 +51,19 @@ async fn without_the_crd_it_waits_says_so_and_goes_on_when_it_comes() {
 }
 
 #[tokio::test]
+async fn a_watch_that_failed_and_goes_on_leaves_the_operator_ready() {
+    let plane = plane().await;
+    let namespace = plane.namespace("unready").await.unwrap();
+    let proxy = FaultProxy::start(plane.api().access()).await.unwrap();
+    let matching = Match { class: Some(Class::Watch), resource: Some("services".to_owned()), ..Match::default() };
+    let action = Action::Answer { status: 503, retry_after: None, commit: Commit::Before };
+    proxy.arm(Plan { matching, occurrence: Occurrence::Nth(1), action });
+    let operator = Scene::operator(proxy.access(), &namespace, &["--leader-election", "false"]).await;
+    operator.logs("watching failed", LONG).await;
+    is_ready(&operator).await;
+}
+
+#[tokio::test]
 async fn of_two_one_leads_and_the_other_takes_over_when_it_is_killed_or_told_to_stop() {
     let plane = plane().await;
     let namespace = plane.namespace("leaders").await.unwrap();

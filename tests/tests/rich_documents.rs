@@ -33,6 +33,13 @@ async fn bundled() -> (FakeOtx, TestRelay) {
     (fake, relay)
 }
 
+/// The same, with passive DNS.
+async fn resolving() -> (FakeOtx, TestRelay) {
+    let fake = FakeOtx::start().await.unwrap();
+    let relay = Builder::new(&fake.url()).rich().set("THREATRELAY_OTX_PASSIVE_DNS", "3").start().await;
+    (fake, relay)
+}
+
 async fn before(pulses: Vec<Pulse>) -> (FakeOtx, TestRelay) {
     let fake = FakeOtx::with(dataset(pulses)).await.unwrap();
     let relay = Builder::new(&fake.url()).rich().start().await;
@@ -92,7 +99,7 @@ fn mapping_rows() -> Vec<(String, String, Value)> {
 
 #[tokio::test]
 async fn every_field_of_every_document_has_its_row_with_a_sample_that_is_true() {
-    let (_fake, relay) = bundled().await;
+    let (_fake, relay) = resolving().await;
     let body = relay.observe(&KNOWN).await;
     let rows = mapping_rows();
     for kind in KINDS {
@@ -108,6 +115,56 @@ async fn every_field_of_every_document_has_its_row_with_a_sample_that_is_true() 
         let is_sample = |document: &Value| document[field] == *sample || changes_daily && document[field].is_object();
         assert!(docs(&body, kind).iter().any(is_sample), "{field} of {kind} is nowhere {sample}");
     }
+}
+
+#[tokio::test]
+async fn passive_dns_is_told_if_asked_and_as_much_of_it_as_is_asked() {
+    let told = |body: &Value| {
+        let with_relations = |document: &&Value| document.get("relations").is_some();
+        docs(body, "sightings").iter().filter(with_relations).cloned().collect::<Vec<_>>()
+    };
+    let (fake, plain) = bundled().await;
+    assert_eq!(told(&plain.observe(&KNOWN).await), Vec::<Value>::new());
+    assert_eq!(fake.count(Route::PassiveDns), 0);
+
+    let (fake, relay) = resolving().await;
+    let body =
+        relay.observe(&[("domain", "evil.example"), ("ip", "203.0.113.7"), ("domain", "nobody.example")]).await;
+    assert_eq!(errors(&body), []);
+    let [name, address] = &told(&body)[..] else { unreachable!("{body}") };
+    let ends = |sighting: &Value| {
+        let relations = sighting["relations"].as_array().unwrap().iter();
+        relations
+            .map(|it| {
+                format!("{} {} {}", it["source"]["value"], it["relation"], it["related"]["value"]).replace('"', "")
+            })
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        ends(name),
+        [
+            "evil.example Resolved_To 203.0.113.7",
+            "login.evil.example Resolved_To 203.0.113.7",
+            "evil.example Resolved_To 2001:db8::66"
+        ]
+    );
+    assert_eq!(ends(address), ["evil.example Resolved_To 203.0.113.7", "login.evil.example Resolved_To 203.0.113.7"]);
+    assert_eq!(name["observed_time"]["start_time"], "2026-09-10T21:04:11Z");
+    assert_eq!(name["observed_time"]["end_time"], "2026-11-20T03:12:55Z");
+    let bound = docs(&body, "relationships").iter().any(|bond| bond["source_ref"] == name["id"]);
+    assert!(!bound, "what resolved is no match of a pulse");
+    assert_eq!(fake.count(Route::PassiveDns), 3);
+}
+
+#[tokio::test]
+async fn passive_dns_that_cannot_be_asked_is_said_and_the_rest_told() {
+    let (fake, relay) = resolving().await;
+    fake.add(Rule::on(Route::PassiveDns, Fault::status(500)));
+    let body = relay.observe(&[("domain", "evil.example")]).await;
+    assert!(!docs(&body, "sightings").is_empty() && !docs(&body, "verdicts").is_empty(), "{body}");
+    let errors = errors(&body);
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    assert!(errors[0].2.contains("passive DNS of domain \"evil.example\""), "{errors:?}");
 }
 
 /// A rich answer says all that a plain one says, in the same documents.

@@ -8,16 +8,16 @@ use std::time::Duration;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode as Status;
 use serde_json::json;
-use tests::cluster::build::build;
-use tests::cluster::programs::{Program, locate};
 use tests::eventually::Eventually;
 use tests::fake_otx::{FakeOtx, Fault, KEY, Route, Rule};
 use tests::issuer::claims;
 use tests::jwks_server::{Document, JwksServer};
-use tests::otlp::{Collector, Span};
+use tests::otlp::{Collector, RealCollector, Span};
+use tests::process;
 use tests::relay::{Builder, TestRelay, payload};
 use tests::tls::{Authority, Certificate};
 use threatrelay::demo::issuer::Issuer;
+use tokio::io::{AsyncBufReadExt, BufReader};
 
 const ASKED: (&str, &str) = ("domain", "evil.example");
 const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
@@ -252,33 +252,44 @@ async fn a_relay_that_is_told_to_stop_sends_its_last_spans() {
     }
 }
 
+/// A demo that sends its traces to `collector`.
+fn demo(collector: &Collector, options: &str) -> tokio::process::Command {
+    let arguments =
+        format!("demo --listen 127.0.0.1:0 --admin-listen 127.0.0.1:0 --otlp {}{options}", collector.url());
+    let mut command = process::command(&arguments, std::iter::empty());
+    command.stdout(Stdio::piped()).stderr(Stdio::null());
+    command
+}
+
+#[tokio::test]
+async fn a_demo_that_has_shown_everything_has_sent_its_traces() {
+    let collector = Collector::start().await;
+    let shown = demo(&collector, " --once").output().await.unwrap();
+    assert!(shown.status.success(), "{}", String::from_utf8_lossy(&shown.stdout));
+    let spans = collector.spans();
+    for (name, count) in [("POST /observe/observables", 5), ("POST /tiles", 1), ("POST /version", 1)] {
+        assert_eq!(named(&spans, name).len(), count, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_demo_that_is_interrupted_sends_its_traces_first() {
+    let collector = Collector::start().await;
+    let mut demo = demo(&collector, "").spawn().unwrap();
+    let mut lines = BufReader::new(demo.stdout.take().unwrap()).lines();
+    while !lines.next_line().await.unwrap().unwrap().contains("\"sightings\"") {}
+    process::signal(demo.id().unwrap(), "INT").await;
+    let ended = tokio::time::timeout(Duration::from_secs(10), demo.wait()).await.unwrap().unwrap();
+    assert!(ended.success(), "{ended}");
+    assert_eq!(named(&collector.spans(), "POST /observe/observables").len(), 1);
+}
+
 #[tokio::test]
 async fn a_real_collector_takes_the_traces_and_passes_them_on() {
-    let program = tokio::task::spawn_blocking(|| build(Program::named("otelcol").unwrap()).map(drop)).await;
-    program.unwrap().unwrap();
     let (fake, end) = (FakeOtx::start().await.unwrap(), Collector::start().await);
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let config = json!({
-        "receivers": {"otlp": {"protocols": {"http": {"endpoint": format!("127.0.0.1:{port}")}}}},
-        "exporters": {"otlp_http": {"endpoint": end.url(), "sending_queue": {"enabled": false}, "compression": "none"}},
-        "service": {
-            "telemetry": {"metrics": {"level": "none"}},
-            "pipelines": {"traces": {"receivers": ["otlp"], "exporters": ["otlp_http"]}},
-        },
-    });
-    let _collector = tokio::process::Command::new(locate("otelcol").unwrap())
-        .args(["--config", &format!("yaml:{config}")])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
-    let listens = Eventually::new("the collector listens");
-    listens.ok(async || tokio::net::TcpStream::connect(("127.0.0.1", port)).await.map(drop)).await.unwrap();
-    let relay = Builder::new(&fake.url())
-        .set("THREATRELAY_TELEMETRY_OTLP_ENDPOINT", &format!("http://127.0.0.1:{port}"))
-        .start()
-        .await;
+    let settings = json!({"endpoint": end.url(), "sending_queue": {"enabled": false}, "compression": "none"});
+    let collector = RealCollector::start("otlp_http", settings).await;
+    let relay = Builder::new(&fake.url()).set("THREATRELAY_TELEMETRY_OTLP_ENDPOINT", collector.url()).start().await;
     let spans = end.trace(&observe(&relay, &[]).await).await.unwrap();
     let named: Vec<_> = spans.iter().map(|span| span.name.as_str()).collect();
     for name in ["POST /observe/observables", "jwt.verify", "relay.lookup", GENERAL] {

@@ -77,6 +77,18 @@ async fn tiles_show_what_was_looked_up_with_the_callers_key_alone() {
 }
 
 #[tokio::test]
+async fn a_replica_shows_its_own_and_says_so() {
+    let (fake, one) = bundled().await;
+    let other = Builder::new(&fake.url()).rich().start().await;
+    let _ = one.observe(&KNOWN).await;
+    assert_eq!(data(&other, "otx-lookups", "last_hour").await["data"], json!([]));
+    for tile in ask(&other, "/tiles", &Value::Null).await["data"].as_array().unwrap() {
+        assert!(tile["title"].as_str().unwrap().ends_with(" (this replica)"), "{tile}");
+        assert!(tile["description"].as_str().unwrap().ends_with(" Each replica counts for itself."), "{tile}");
+    }
+}
+
+#[tokio::test]
 async fn the_quota_is_that_of_the_key() {
     let (fake, relay) = bundled().await;
     let _ = relay.observe(&KNOWN).await;

@@ -64,6 +64,8 @@ pub enum Reason {
     SettingsRefused,
     /// Pods start and end again and again.
     CrashLooping,
+    /// A pod takes longer to be ready than a start takes, and nothing says why.
+    PodsNotReady,
     /// A node cannot get the image.
     ImagePullFailed,
     /// No node takes a pod.
@@ -118,6 +120,7 @@ impl Reason {
         Self::DeploymentUnavailable,
         Self::SettingsRefused,
         Self::CrashLooping,
+        Self::PodsNotReady,
         Self::ImagePullFailed,
         Self::Unschedulable,
         Self::QuotaExceeded,
@@ -159,6 +162,7 @@ impl Reason {
             Self::DeploymentUnavailable => "DeploymentUnavailable",
             Self::SettingsRefused => "SettingsRefused",
             Self::CrashLooping => "CrashLooping",
+            Self::PodsNotReady => "PodsNotReady",
             Self::ImagePullFailed => "ImagePullFailed",
             Self::Unschedulable => "Unschedulable",
             Self::QuotaExceeded => "QuotaExceeded",
@@ -262,6 +266,25 @@ mod tests {
         assert_eq!(one, two);
         remove(&mut one, STALLED);
         assert_eq!(one.iter().map(|c| c.type_.as_str()).collect::<Vec<_>>(), [AVAILABLE, READY]);
+    }
+
+    #[test]
+    fn the_operators_page_explains_every_reason_and_every_condition_and_no_other() {
+        let page = include_str!("../../../docs/operator.md");
+        // The words that begin the rows of the first table after a heading.
+        let rows = |heading: &str| -> Vec<&str> {
+            let lines = page.split(heading).nth(1).unwrap_or_default().lines();
+            let table = lines.skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|'));
+            table.filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect()
+        };
+        let reasons: Vec<_> = Reason::ALL.iter().map(|reason| reason.word()).collect();
+        assert_eq!(rows("### Reasons"), reasons);
+        let mut conditions =
+            vec![READY, AVAILABLE, CREDENTIALS_RESOLVED, ROUTE_ACCEPTED, UPSTREAM_REACHABLE, RECONCILING, STALLED];
+        conditions.sort_unstable();
+        let mut told = rows("## What the status says");
+        told.sort_unstable();
+        assert_eq!(told, conditions);
     }
 
     #[test]

@@ -97,14 +97,17 @@ fn asked(owned: &Map<String, Value>, desired: &Value, fields: &Map<String, Value
     asked
 }
 
-/// Whether a value that is set as a whole is the wanted one. The server may have filled in defaults within it.
+/// Whether a value that is set as a whole is the wanted one. What it holds beside is left of a former apply, as whoever else
+/// had set it would hold all of it: the builders write out the server's defaults within such values.
 fn same(desired: &Value, live: &Value, quantity: bool) -> bool {
     match (desired, live) {
         (Value::Object(desired), Value::Object(live)) => {
-            desired.iter().filter(|(_, value)| !value.is_null()).all(|(name, value)| match live.get(name) {
-                Some(live) => same(value, live, quantity || holds_quantities(name)),
-                None => is_empty(value),
-            })
+            let is_wanted = |(name, value): (&String, &Value)| is_empty(value) || !missing(desired.get(name));
+            live.iter().all(is_wanted)
+                && desired.iter().filter(|(_, value)| !value.is_null()).all(|(name, value)| match live.get(name) {
+                    Some(live) => same(value, live, quantity || holds_quantities(name)),
+                    None => is_empty(value),
+                })
         }
         (Value::Array(desired), Value::Array(live)) => {
             desired.len() == live.len()
@@ -200,10 +203,24 @@ mod tests {
             ),
             ("a deep change", json!({"f:m": {"f:a": {}}}), json!({"m": {"a": 1}}), json!({"m": {"a": 9}}), false),
             (
-                "an atomic list with defaults",
+                "an atomic list with what is no longer wanted in an item",
                 json!({"f:l": {}}),
                 json!({"l": [{"a": 1}]}),
                 json!({"l": [{"a": 1, "d": 0}]}),
+                false,
+            ),
+            (
+                "an atomic map with an entry that is no longer wanted",
+                json!({"f:m": {}}),
+                json!({"m": {"a": "1"}}),
+                json!({"m": {"a": "1", "b": "2"}}),
+                false,
+            ),
+            (
+                "what the server leaves out of an atomic list",
+                json!({"f:l": {}}),
+                json!({"l": [{"a": 1, "b": [], "c": null}]}),
+                json!({"l": [{"a": 1, "d": {}}]}),
                 true,
             ),
             ("an atomic list that grew", json!({"f:l": {}}), json!({"l": [1]}), json!({"l": [1, 2]}), false),
@@ -236,11 +253,11 @@ mod tests {
                 false,
             ),
             (
-                "an item set as a whole, with defaults",
+                "an item set as a whole, with what is no longer wanted",
                 json!({"f:l": {"k:{\"name\":\"a\"}": {}}}),
                 json!({"l": [{"name": "a", "x": 1}]}),
                 json!({"l": [{"name": "a", "x": 1, "d": 2}]}),
-                true,
+                false,
             ),
             (
                 "an item set as a whole and changed",

@@ -110,6 +110,8 @@ fn container(validated: &Validated) -> Container {
             value_from: None,
         }]),
         ports: Some(vec![port("http", HTTP_PORT), port("admin", ADMIN_PORT)]),
+        // A slow start is no reason to end a pod, so liveness has no say before: two minutes, then it is one.
+        startup_probe: Some(Probe { failure_threshold: Some(120), ..probe("/livez", 1) }),
         readiness_probe: Some(probe("/readyz", 5)),
         liveness_probe: Some(probe("/livez", 10)),
         resources: Some(resources(&validated.spec.resources)),

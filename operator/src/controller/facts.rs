@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use serde_json::Value;
 
@@ -68,15 +69,14 @@ impl<'a> Gathered<'a> {
     pub(super) fn refused(&mut self, Refused { reason, message, .. }: Refused) {
         if is_about_references(reason) {
             self.references = Resolved::No(reason, message.clone());
+        } else if self.references == Resolved::Yes {
+            self.references = Resolved::Unknown;
         }
         self.outcome = Outcome::Hindered(Obstacle { reason, message, needs_somebody: true });
     }
 
-    pub(super) fn applied(&mut self, mut applied: Applied, validated: Validated) {
-        self.is_applied = true;
-        if let Some(live) = applied.deployment.take().filter(|_| !broken::is(Defect::StatusOfBefore)) {
-            self.deployment = serde_json::from_value(live).ok();
-        }
+    /// What was found out about the resource; it holds whatever becomes of its children.
+    pub(super) fn validated(&mut self, validated: &Validated) {
         self.keys = validated.keys.count(&validated.spec);
         self.version = Some(version(&validated.image.reference).to_owned());
         for Finding { about, reason, message } in &validated.findings {
@@ -92,7 +92,14 @@ impl<'a> Gathered<'a> {
                 About::Monitoring | About::Route => {}
             }
         }
-        self.findings = validated.findings;
+        self.findings.clone_from(&validated.findings);
+    }
+
+    pub(super) fn applied(&mut self, mut applied: Applied) {
+        self.is_applied = true;
+        if let Some(live) = applied.deployment.take().filter(|_| !broken::is(Defect::StatusOfBefore)) {
+            self.deployment = serde_json::from_value(live).ok();
+        }
         if let Some(error) = applied.hindered.first() {
             self.hindered(error);
         }
@@ -133,7 +140,7 @@ impl<'a> Gathered<'a> {
         if let Some(deployment) = &self.deployment {
             let pods = observe::pods(&context.client, &owner.namespace, &self.selector()).await;
             let pods = publish::forbidden_read(context, self.relay, pods).await?;
-            self.workload = Some(Workload::of(deployment, &pods, self.wanted(deployment)));
+            self.workload = Some(Workload::of(deployment, &pods, self.wanted(deployment), Timestamp::now()));
             let port = u16::try_from(build::ADMIN_PORT).unwrap_or_default();
             target = pods.iter().find_map(ready_address).map(|address| (address, port));
         }
@@ -157,6 +164,8 @@ impl<'a> Gathered<'a> {
     }
 
     pub(super) fn facts<'b>(&self, before: &'b ThreatRelayStatus) -> Facts<'b> {
+        // Until then others serve.
+        let is_complete = self.workload.as_ref().is_some_and(|workload| workload.is_complete);
         Facts {
             generation: self.relay.metadata.generation,
             before,
@@ -167,7 +176,7 @@ impl<'a> Gathered<'a> {
             look: self.look.clone(),
             url: build::url(&self.relay.spec),
             selector: self.selector(),
-            version: self.version.clone().or_else(|| before.version.clone()),
+            version: self.version.clone().filter(|_| is_complete).or_else(|| before.version.clone()),
             keys: i32::try_from(self.keys).unwrap_or(i32::MAX),
         }
     }
@@ -199,6 +208,7 @@ impl<'a> Gathered<'a> {
             return Err(error.into());
         }
         let ready = status.conditions.iter().find(|condition| condition.type_ == READY);
+        let patience = self.workload.as_ref().and_then(|workload| workload.patience);
         Ok(match &self.outcome {
             Outcome::Hindered(obstacle) if obstacle.reason == Reason::OwnershipConflict => {
                 Done::Terminal(spread(CONFLICT))
@@ -211,7 +221,7 @@ impl<'a> Gathered<'a> {
             Outcome::Hindered(obstacle) if !obstacle.needs_somebody => Done::Again(spread(CONFLICT)),
             Outcome::Hindered(_) => Done::Terminal(spread(RESYNC_NOT_READY)),
             _ if ready.is_some_and(|ready| ready.status == "True") => Done::Again(spread(RESYNC_READY)),
-            _ => Done::Again(spread(RESYNC_NOT_READY)),
+            _ => Done::Again(patience.unwrap_or_else(|| spread(RESYNC_NOT_READY))),
         })
     }
 }
@@ -286,6 +296,19 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn references_that_were_not_looked_at_are_not_called_there() {
+        let spec = json!({"credentials": {"default": {"secretRef": {"name": "otx"}}}});
+        let relay = ThreatRelay::new("r", serde_json::from_value(spec).unwrap_or_default());
+        let refused = |reason| {
+            let mut gathered = Gathered::new(&relay, None);
+            gathered.refused(Refused { reason, message: String::new() });
+            gathered.references
+        };
+        assert_eq!(refused(Reason::OwnershipConflict), Resolved::Unknown);
+        assert_eq!(refused(Reason::SecretNotFound), Resolved::No(Reason::SecretNotFound, String::new()));
+    }
 
     #[test]
     fn the_version_is_the_tag_or_else_the_digest() {

@@ -230,9 +230,10 @@ async fn attempt(context: &Context, namespace: &str, name: &str) -> Result<Done,
         match judged {
             Err(refused) => gathered.refused(refused),
             Ok(validated) => {
+                gathered.validated(&validated);
                 let objects = tracing::info_span!("build").in_scope(|| build::build(&validated));
                 match Box::pin(apply(&children, objects, observed.children.clone())).await {
-                    Ok(applied) => gathered.applied(applied, validated),
+                    Ok(applied) => gathered.applied(applied),
                     Err(ChildError::NamespaceEnds) => return Ok(Done::Gone),
                     Err(ChildError::Call(error)) => gathered.failed(error),
                     Err(other) => gathered.hindered(&other),

@@ -5,13 +5,13 @@ use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::jiff::Timestamp;
 use kube::Resource;
-use kube::api::{Api, DynamicObject, Patch, PatchParams};
+use kube::api::{Api, DynamicObject, ObjectMeta, Patch, PatchParams};
 use serde_json::json;
 
 use super::backoff::spread;
 use super::context::Context;
 use super::{Done, Error, RESYNC_NOT_READY};
-use crate::api::conditions::READY;
+use crate::api::conditions::{RECONCILING, STALLED};
 use crate::api::v1alpha1::{ThreatRelay, ThreatRelayStatus};
 use crate::broken::{self, Defect};
 use crate::client::{CallError, MANAGER, call};
@@ -29,7 +29,8 @@ pub(super) async fn status(
     if !differs(before, status) {
         return Ok(());
     }
-    patch_status(context, &relay.metadata, status).await?;
+    let written = patch_status(context, &relay.metadata, status).await?;
+    remove_what_was_merged(context, &written, status).await?;
     let reference = relay.object_ref(&());
     for event in events::transitions(&before.conditions, &status.conditions) {
         tracing::info!(reason = event.reason, note = event.note, "told");
@@ -83,12 +84,36 @@ pub(super) async fn defects(context: &Context, relay: &ThreatRelay) -> Result<()
     Ok(())
 }
 
+/// What was merged into the status of a resource that could not be read has the operator as an owner of another kind, whom
+/// no apply takes anything from: a condition of that time would stay for ever.
+async fn remove_what_was_merged(
+    context: &Context,
+    written: &ThreatRelay,
+    status: &ThreatRelayStatus,
+) -> Result<(), CallError> {
+    let is_told = |type_: &str| status.conditions.iter().any(|condition| condition.type_ == type_);
+    let is_over =
+        |condition: &Condition| [RECONCILING, STALLED].contains(&&*condition.type_) && !is_told(&condition.type_);
+    let mut conditions = written.status.clone().unwrap_or_default().conditions;
+    if !conditions.iter().any(is_over) {
+        return Ok(());
+    }
+    conditions.retain(|condition| !is_over(condition));
+    let api = untyped(context, written.metadata.namespace.as_deref().unwrap_or_default());
+    merge(&api, &written.metadata, &conditions, status.observed_generation).await
+}
+
+/// The resources, whatever they hold.
+fn untyped(context: &Context, namespace: &str) -> Api<DynamicObject> {
+    Api::namespaced_with(context.client.clone(), namespace, &crate::kinds::of::<ThreatRelay>())
+}
+
 /// At the resource version that was read: a status is never about an object that has changed meanwhile.
 async fn patch_status(
     context: &Context,
-    meta: &kube::api::ObjectMeta,
+    meta: &ObjectMeta,
     status: &ThreatRelayStatus,
-) -> Result<(), CallError> {
+) -> Result<ThreatRelay, CallError> {
     let (namespace, name) = (meta.namespace.clone().unwrap_or_default(), meta.name.clone().unwrap_or_default());
     let patch = json!({
         "apiVersion": ThreatRelay::api_version(&()),
@@ -98,9 +123,9 @@ async fn patch_status(
     });
     let api: Api<ThreatRelay> = Api::namespaced(context.client.clone(), &namespace);
     let params = PatchParams::apply(MANAGER).force();
-    call("write the status", api.patch_status(&name, &params, &Patch::Apply(&patch))).await?;
+    let written = call("write the status", api.patch_status(&name, &params, &Patch::Apply(&patch))).await?;
     context.metrics.wrote("ThreatRelay", "status");
-    Ok(())
+    Ok(written)
 }
 
 pub(super) async fn unreadable(
@@ -109,8 +134,7 @@ pub(super) async fn unreadable(
     invalid: &kube::core::error_boundary::InvalidObject,
 ) -> Result<Done, Error> {
     let meta = &invalid.metadata;
-    let api: Api<DynamicObject> =
-        Api::namespaced_with(context.client.clone(), namespace, &crate::kinds::of::<ThreatRelay>());
+    let api = untyped(context, namespace);
     let found = call("get the ThreatRelay", api.get_opt(meta.name.as_deref().unwrap_or_default())).await?;
     let before = found.map(|found| found.data["status"].clone()).unwrap_or_default();
     let before: ThreatRelayStatus = serde_json::from_value(before).unwrap_or_default();
@@ -119,28 +143,24 @@ pub(super) async fn unreadable(
         match patch_status(context, meta, &status).await {
             // An apply wants what is stored to be of the definition's types.
             Err(error) if error.status().is_some_and(|refused| [422, 500].contains(&refused.code)) => {
-                merge_ready(&api, meta, &before, &status).await?;
+                merge(&api, meta, &status.conditions, status.observed_generation).await?;
             }
-            written => written?,
+            written => drop(written?),
         }
     }
     Ok(Done::Terminal(spread(RESYNC_NOT_READY)))
 }
 
-/// Writes only `Ready`, past the types of what is stored. Nothing else: a later apply takes over what it writes, too, and
-/// would not remove what it does not.
-async fn merge_ready(
+/// Writes the conditions past the types of what is stored.
+async fn merge(
     api: &Api<DynamicObject>,
-    meta: &kube::api::ObjectMeta,
-    before: &ThreatRelayStatus,
-    status: &ThreatRelayStatus,
+    meta: &ObjectMeta,
+    conditions: &[Condition],
+    generation: Option<i64>,
 ) -> Result<(), CallError> {
-    let is_ready = |condition: &&Condition| condition.type_ == READY;
-    let others = before.conditions.iter().filter(|condition| !is_ready(condition));
-    let conditions: Vec<_> = others.chain(status.conditions.iter().filter(is_ready)).collect();
     let patch = json!({
         "metadata": {"uid": meta.uid, "resourceVersion": meta.resource_version},
-        "status": {"conditions": conditions, "observedGeneration": status.observed_generation},
+        "status": {"conditions": conditions, "observedGeneration": generation},
     });
     let (name, params) = (meta.name.as_deref().unwrap_or_default(), PatchParams::default());
     let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..params };

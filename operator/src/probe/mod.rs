@@ -1,6 +1,6 @@
-//! What relays say of OTX. A ready pod is asked by its address, once a minute, beside the reconciles and not within
-//! them: a reconcile takes the latest answer, and only an answer that says something else than the one before causes
-//! one. A pod that cannot be asked leaves the matter unknown; that is no error.
+//! What relays say of OTX. A ready pod is asked by its address, about once a minute and sooner while OTX refuses its key or
+//! cannot be reached, beside the reconciles and not within them: a reconcile takes the latest answer, and only an answer
+//! that says something else than the one before causes one. A pod that cannot be asked leaves the matter unknown; that is no error.
 
 mod verdict;
 
@@ -18,8 +18,12 @@ use tokio::time::{sleep, timeout};
 pub use self::verdict::Verdict;
 use crate::controller::backoff::spread;
 
-/// Time between two looks at a relay.
-const EVERY: Duration = Duration::from_mins(1);
+/// Time between two looks at a relay, at least.
+const EVERY: Duration = Duration::from_secs(45);
+/// The same while OTX refuses its key or is out of its reach: whoever mends that waits to see it.
+const SOON: Duration = Duration::from_secs(10);
+/// Time between two rounds, in each of which those are looked at whose time has come.
+const ROUND: Duration = Duration::from_secs(15);
 /// The longest that a connection to a pod may take to be made.
 const CONNECT: Duration = Duration::from_secs(2);
 /// The longest that a relay may take to answer: it asks OTX, and gives that 8 s.
@@ -55,6 +59,17 @@ struct Watched {
     /// Address and admin port of a ready pod.
     target: Option<(IpAddr, u16)>,
     look: Option<Look>,
+}
+
+impl Watched {
+    fn is_due(&self, now: Timestamp) -> bool {
+        let Some(Look { verdict, at }) = &self.look else { return true };
+        let pause = match verdict {
+            Verdict::Unauthorized(_) | Verdict::Unreachable(_) => SOON,
+            Verdict::Reachable(_) | Verdict::RateLimited(_) | Verdict::Unknown(_) => EVERY,
+        };
+        now.duration_since(*at).unsigned_abs() >= pause
+    }
 }
 
 impl Probes {
@@ -118,14 +133,14 @@ impl Probes {
         })
     }
 
-    /// Asks all relays, minute by minute.
+    /// Asks all relays, each in its time.
     pub async fn run(self) {
         loop {
-            sleep(spread(EVERY)).await;
+            sleep(spread(ROUND)).await;
             let relays = self.lock().clone();
-            let http = &self.http;
+            let (http, now) = (&self.http, Timestamp::now());
             let asked = stream::iter(relays.into_iter().filter_map(|(uid, watched)| {
-                let target = watched.target?;
+                let target = watched.target.filter(|_| watched.is_due(now))?;
                 Some(async move { (uid, watched, ask(http, target).await) })
             }));
             let mut asked = asked.buffer_unordered(AT_ONCE);
@@ -165,9 +180,34 @@ async fn ask(http: &reqwest::Client, (address, port): (IpAddr, u16)) -> Look {
     let verdict = match timeout(ANSWER, answer).await {
         Ok(Ok(body)) => Verdict::of(&body),
         Ok(Err(error)) => {
-            Verdict::Unknown(format!("the pod at {address} could not be asked: {}", error.without_url()))
+            let step = "does the NetworkPolicy let the operator in (--pod-namespace, --pod-labels)?";
+            Verdict::Unknown(format!("the pod at {address} could not be asked: {}; {step}", error.without_url()))
         }
         Err(_) => Verdict::Unknown(format!("the pod at {address} did not answer within {ANSWER:?}")),
     };
     Look { verdict, at: Timestamp::now() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_relay_is_asked_about_once_a_minute_and_sooner_while_somebody_mends_it() {
+        let is_due = |verdict: Verdict, seconds: i64| {
+            let look = Look { verdict, at: Timestamp::UNIX_EPOCH };
+            let watched = Watched { namespace: String::new(), name: String::new(), target: None, look: Some(look) };
+            watched.is_due(Timestamp::from_second(seconds).unwrap_or_default())
+        };
+        for (verdict, seconds) in [
+            (Verdict::Reachable(1), 45),
+            (Verdict::RateLimited(Vec::new()), 45),
+            (Verdict::Unknown(String::new()), 45),
+            (Verdict::Unauthorized(Vec::new()), 10),
+            (Verdict::Unreachable(String::new()), 10),
+        ] {
+            assert!(!is_due(verdict.clone(), seconds - 1), "{verdict:?}");
+            assert!(is_due(verdict.clone(), seconds), "{verdict:?}");
+        }
+    }
 }

@@ -184,6 +184,11 @@ fn stalled(facts: &Facts<'_>) -> Option<(Reason, String)> {
 fn available(workload: Option<&Workload>) -> Verdicts {
     match workload {
         None => (Truth::Unknown, Reason::Pending, "there is no Deployment yet".to_owned()),
+        // Kubernetes calls a Deployment of no pods available.
+        Some(Workload { wanted: 0, ready: 0, .. }) => {
+            let message = "no pod answers: spec.replicas is 0. Raise it to serve";
+            (Truth::False, Reason::DeploymentUnavailable, message.to_owned())
+        }
         Some(Workload { is_available: true, ready, .. }) => {
             (Truth::True, Reason::DeploymentAvailable, format!("{ready} pods answer"))
         }

@@ -1,15 +1,17 @@
 //! Traces of reconciles on their way to a collector: the spans of this crate, gathered in memory and sent from a thread
-//! of their own by OTLP over HTTP. A collector that is dead or slow costs spans, never a reconcile. What spans carry is
-//! what `tracing` spans of this crate carry: names, kinds and verbs, no contents.
+//! of their own by OTLP over HTTP. A collector that is dead or slow costs spans and one log line an outage, never a
+//! reconcile. What spans carry is what `tracing` spans of this crate carry: names, kinds and verbs, no contents.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use opentelemetry::KeyValue;
 use opentelemetry::trace::TracerProvider;
-use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig, WithHttpConfig};
+use opentelemetry_otlp::{Protocol, SpanExporter as OtlpExporter, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::resource::EnvResourceDetector;
-use opentelemetry_sdk::trace::SdkTracerProvider;
+use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData, SpanExporter};
 use reqwest::redirect::Policy;
 use tracing::Subscriber;
 use tracing_subscriber::filter::FilterFn;
@@ -47,7 +49,7 @@ where
         why: error.to_string(),
     };
     let client = reqwest::blocking::Client::builder().redirect(Policy::none()).no_proxy().timeout(SEND);
-    let exporter = SpanExporter::builder()
+    let exporter = OtlpExporter::builder()
         .with_http()
         .with_http_client(client.build().map_err(|error| unusable(&error))?)
         .with_protocol(Protocol::HttpBinary)
@@ -55,6 +57,7 @@ where
         .with_timeout(SEND)
         .build()
         .map_err(|error| unusable(&error))?;
+    let exporter = Observed { exporter, is_down: AtomicBool::new(false) };
     let provider = SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource()).build();
     let layer = tracing_opentelemetry::layer()
         .with_tracer(provider.tracer(env!("CARGO_PKG_NAME")))
@@ -68,6 +71,36 @@ where
     Ok((Traces(Some(provider)), layer.with_filter(FilterFn::new(ours))))
 }
 
+/// Tells when the collector takes no spans any more, and when it does again.
+#[derive(Debug)]
+struct Observed<E> {
+    exporter: E,
+    is_down: AtomicBool,
+}
+
+impl<E: SpanExporter> SpanExporter for Observed<E> {
+    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+        let outcome = self.exporter.export(batch).await;
+        let was_down = self.is_down.swap(outcome.is_err(), Ordering::Relaxed);
+        match &outcome {
+            Err(error) if !was_down => {
+                tracing::warn!(%error, "the collector (--otlp-endpoint) takes no spans; they are lost until it does");
+            }
+            Ok(()) if was_down => tracing::info!("the collector takes spans again"),
+            _ => {}
+        }
+        outcome
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.exporter.shutdown_with_timeout(timeout)
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.exporter.set_resource(resource);
+    }
+}
+
 /// Who sends the spans: OpenTelemetry's own variables beat the name of the program.
 fn resource() -> Resource {
     let resource = Resource::builder_empty()
@@ -77,5 +110,75 @@ fn resource() -> Resource {
     match std::env::var("OTEL_SERVICE_NAME") {
         Ok(name) if !name.is_empty() => resource.with_service_name(name).build(),
         _ => resource.build(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, Write};
+    use std::sync::{Arc, Mutex, PoisonError};
+
+    use opentelemetry_sdk::error::OTelSdkError;
+    use tracing_subscriber::fmt::MakeWriter;
+
+    use super::*;
+
+    /// A collector that takes spans, or does not.
+    #[derive(Debug, Default)]
+    struct Collector(AtomicBool);
+
+    impl SpanExporter for Collector {
+        async fn export(&self, _: Vec<SpanData>) -> OTelSdkResult {
+            if self.0.load(Ordering::Relaxed) {
+                Ok(())
+            } else {
+                Err(OTelSdkError::InternalFailure("dead".to_owned()))
+            }
+        }
+    }
+
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl Log {
+        fn lines(&self) -> Vec<String> {
+            let bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            String::from_utf8_lossy(&bytes).lines().map(str::to_owned).collect()
+        }
+    }
+
+    impl Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl<'a> MakeWriter<'a> for Log {
+        type Writer = Self;
+
+        fn make_writer(&'a self) -> Self {
+            self.clone()
+        }
+    }
+
+    #[tokio::test]
+    async fn an_outage_of_the_collector_is_one_line_and_its_end_another() {
+        let log = Log::default();
+        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(log.clone()).finish();
+        let _logging = tracing::subscriber::set_default(subscriber);
+        let observed = Observed { exporter: Collector::default(), is_down: AtomicBool::new(false) };
+        for is_alive in [false, false, false, true, true, false, false] {
+            observed.exporter.0.store(is_alive, Ordering::Relaxed);
+            let _told = observed.export(Vec::new()).await;
+        }
+        let lines = log.lines();
+        assert_eq!(lines.len(), 3, "{lines:#?}");
+        for (line, words) in lines.iter().zip(["takes no spans", "takes spans again", "takes no spans"]) {
+            assert!(line.contains(words), "{line}");
+        }
     }
 }

@@ -84,13 +84,10 @@ impl Scope {
             Ok(Event::InitDone) => readiness.has(&place),
             Ok(Event::Delete(object)) => gone(object.meta()),
             Ok(_) => {}
-            Err(error) => {
-                tracing::warn!(%error, watch = place, "watching failed; trying again");
-                readiness.waits(&place, error.to_string());
-            }
+            Err(error) => lacks_list(&readiness, &place, error),
         };
         let changed = predicates::generation.combine(predicates::labels).combine(predicates::annotations);
-        let resources = watch(self.resources(), None)
+        let resources = watch(self.resources(), None, self.place("ThreatRelays"))
             .inspect(synced)
             .reflect(writer)
             .applied_objects()
@@ -147,7 +144,8 @@ impl Scope {
     /// Watches a kind of children, until nobody wants to know any more.
     async fn children(self, kind: ApiResource, labels: Option<String>, report: Report) {
         let place = self.place(&kind.kind);
-        let mut events = Box::pin(watch(self.dynamic::<PartialObjectMeta<DynamicObject>>(&kind), labels.as_deref()));
+        let api = self.dynamic::<PartialObjectMeta<DynamicObject>>(&kind);
+        let mut events = Box::pin(watch(api, labels.as_deref(), place.clone()));
         let mut seen = Seen::default();
         while let Some(event) = events.next().await {
             match event {
@@ -161,10 +159,7 @@ impl Scope {
                         self.readiness.has(&place);
                     }
                 }
-                Err(error) => {
-                    tracing::warn!(%error, watch = place, "watching failed; trying again");
-                    self.readiness.waits(&place, error.to_string());
-                }
+                Err(error) => lacks_list(&self.readiness, &place, &error),
             }
         }
     }
@@ -252,6 +247,14 @@ fn concern(meta: &ObjectMeta) -> Option<Concern> {
         name: meta.name.clone()?,
         owner: owner.map(|owner| owner.name.clone()).or_else(by_label),
     })
+}
+
+/// A list that fails is waited for. A watch that fails after its list is not: it goes on without a word when it can, from
+/// what is known.
+fn lacks_list(readiness: &Readiness, place: &str, error: &watcher::Error) {
+    if matches!(error, watcher::Error::InitialListFailed(_)) {
+        readiness.waits(place, error.to_string());
+    }
 }
 
 fn is_kind<K: Resource<DynamicType = ()>>(kind: &ApiResource) -> bool {

@@ -166,6 +166,8 @@ pub struct Otx {
     pub max_attempts: u32,
     /// A second try is started beside a call that takes longer than this; off when absent.
     pub hedge_after: Option<Duration>,
+    /// Newest records of passive DNS that are told of an observable; it is not asked where this is 0.
+    pub passive_dns: usize,
     /// Rows asked for in one listing page.
     pub page_size: u32,
     /// Largest answer taken, decompressed, that is held whole.

@@ -166,6 +166,7 @@ impl Values {
             ("filter.tlp", parity, PARITY),
             ("filter.subscribedOnly", parity, PARITY),
             ("verdict.trustedAuthors", parity, PARITY),
+            ("otx.passiveDns", parity, PARITY),
             ("telemetry.otlp.headersFile", untraced, UNTRACED),
             ("telemetry.sampleRatio", untraced, UNTRACED),
             ("telemetry.recordObservables", untraced, UNTRACED),
@@ -203,6 +204,7 @@ impl Values {
 
     fn config(&self) -> Result<Config, Problem> {
         let base_url: Url = self.get("otx.baseUrl")?;
+        let is_parity = self.get::<&str>("answers")? == "parity";
         Ok(Config {
             listen: self.get("listen")?,
             admin_listen: self.get("adminListen")?,
@@ -227,6 +229,7 @@ impl Values {
                 max_concurrent_calls_per_key: self.get("otx.maxConcurrentCallsPerKey")?,
                 max_attempts: self.get("otx.maxAttempts")?,
                 hedge_after: self.optional("otx.hedgeAfter")?,
+                passive_dns: if is_parity { 0 } else { self.get("otx.passiveDns")? },
                 page_size: self.get("otx.pageSize")?,
                 max_answer_bytes: self.get("otx.maxAnswerBytes")?,
                 max_page_bytes: self.get("otx.maxPageBytes")?,

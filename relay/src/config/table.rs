@@ -97,6 +97,8 @@ pub const SETTINGS: &[Setting] = &[
     row("otx.maxAttempts", "3", count(1, 10), "Tries of one call, the first included."),
     unset("otx.hedgeAfter", up_to(MINUTE),
         "A second try is started beside a call that takes longer than this; never when not set."),
+    row("otx.passiveDns", "0", count(0, 100),
+        "Newest records of OTX's passive DNS that are told of an address or a name, which is one more call for each; none when 0."),
     row("otx.pageSize", "10000", count(1, 100_000), "Rows asked for in one page of a pulse's listing."),
     row("otx.maxAnswerBytes", "8388608", count(64 * KIB, GIB), "Largest OTX answer that is held whole, decompressed."),
     row("otx.maxPageBytes", "33554432", count(64 * KIB, 4 * GIB), "Largest listing page, decompressed; it is read as a stream."),

@@ -26,7 +26,7 @@ pub use malware::Malware;
 pub use reference::ExternalReference;
 pub use relationship::{Bond, Relationship};
 use serde::Serialize;
-pub use sighting::{Observable, Sighting};
+pub use sighting::{Observable, Relation, Sighting};
 pub use text::{Description, ShortDescription, Title};
 
 /// `schema_version` of every document.
@@ -37,6 +37,8 @@ pub const SOURCE: &str = "AlienVault OTX";
 /// Confidence in a statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Confidence {
+    /// It says nothing of good or bad.
+    Info,
     /// There is little to say for it.
     Low,
     /// There is something to say for it.

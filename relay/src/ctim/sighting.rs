@@ -1,4 +1,4 @@
-//! Sighting: a pulse holds the observable.
+//! Sighting: a pulse holds the observable, or passive DNS has seen it.
 
 use serde::Serialize;
 
@@ -10,7 +10,8 @@ pub struct Sighting<'a> {
     confidence: Confidence,
     count: u32,
     description: Description<'a>,
-    external_ids: [&'a str; 1],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    external_ids: Option<[&'a str; 1]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     external_references: Option<[ExternalReference<'a>; 1]>,
     /// `transient:sighting-…`.
@@ -18,6 +19,8 @@ pub struct Sighting<'a> {
     internal: bool,
     observables: [Observable<'a>; 1],
     observed_time: Span,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    relations: Vec<Relation<'a>>,
     schema_version: &'static str,
     source: &'static str,
     source_uri: String,
@@ -87,18 +90,91 @@ impl<'a> From<Parts<'a>> for Sighting<'a> {
             confidence,
             count: 1,
             description,
-            external_ids: [external_id],
+            external_ids: Some([external_id]),
             external_references: external_reference.map(|reference| [reference]),
             id,
             internal: false,
             observables: [observable],
             observed_time: Span { end_time: Some(observed.clone()), start_time: observed },
+            relations: Vec::new(),
             schema_version: SCHEMA_VERSION,
             source: SOURCE,
             source_uri,
             timestamp,
             title,
             tlp,
+            kind: "sighting",
+        }
+    }
+}
+
+/// A name resolved to an address.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Relation<'a> {
+    origin: &'static str,
+    origin_uri: String,
+    related: Observable<'a>,
+    relation: &'static str,
+    relation_info: Seen,
+    source: Observable<'a>,
+}
+
+/// When it was first and last seen to, RFC 3339.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+struct Seen {
+    first: String,
+    last: String,
+}
+
+impl<'a> Relation<'a> {
+    /// `name` resolved to `address` in this span, as `page` says.
+    #[must_use]
+    pub fn resolved(
+        name: Observable<'a>,
+        address: Observable<'a>,
+        (first, last): (String, String),
+        page: &str,
+    ) -> Self {
+        Self {
+            origin: SOURCE,
+            origin_uri: page.to_owned(),
+            related: address,
+            relation: "Resolved_To",
+            relation_info: Seen { first, last },
+            source: name,
+        }
+    }
+}
+
+impl<'a> Sighting<'a> {
+    /// What passive DNS has seen of the observable in this span of time, as `page` says.
+    #[must_use]
+    pub fn resolved(
+        id: String,
+        observable: Observable<'a>,
+        observed_time: Span,
+        relations: Vec<Relation<'a>>,
+        page: String,
+    ) -> Self {
+        Self {
+            confidence: Confidence::Info,
+            count: 1,
+            description: Description::of_words(
+                "What AlienVault OTX's passive DNS has seen, which says nothing of good or bad.",
+            ),
+            external_ids: None,
+            external_references: None,
+            id,
+            internal: false,
+            observables: [observable],
+            observed_time,
+            relations,
+            schema_version: SCHEMA_VERSION,
+            source: SOURCE,
+            source_uri: page,
+            timestamp: None,
+            title: Some(Title::of_words("Passive DNS")),
+            tlp: None,
             kind: "sighting",
         }
     }

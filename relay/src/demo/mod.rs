@@ -35,6 +35,9 @@ pub struct Args {
     /// Address of its probes and metrics
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9091")]
     pub admin_listen: SocketAddr,
+    /// Send traces to this collector by OTLP over HTTP, e.g. http://127.0.0.1:4318
+    #[arg(long, value_name = "URL")]
+    pub otlp: Option<String>,
     /// Ask everything once, print the answers and leave, with 1 if one of them is not as it should be
     #[arg(long)]
     pub once: bool,
@@ -69,14 +72,14 @@ pub fn run(args: &Args) -> Result<(), DemoError> {
         let tour = Tour::of(&stage);
         let mut out = io::stdout().lock();
         if args.once {
-            return match tour.walk(&mut out).await? {
-                0 => Ok(()),
-                failed => Err(DemoError::Unanswered(failed)),
-            };
+            let failed = tour.walk(&mut out).await?;
+            stage.end().await?;
+            return if failed == 0 { Ok(()) } else { Err(DemoError::Unanswered(failed)) };
         }
         tour.print(&mut out)?;
         tour.show_one(&mut out).await?;
-        stage.until_interrupted().await?;
+        tokio::signal::ctrl_c().await?;
+        stage.end().await?;
         Ok(())
     })
 }

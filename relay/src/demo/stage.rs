@@ -39,6 +39,7 @@ pub(super) struct Stage {
     pub(super) token: String,
     /// What the upstream knows: type and value as the relay is asked.
     pub(super) examples: Vec<(&'static str, String)>,
+    app: Arc<App>,
     stop: CancellationToken,
     running: JoinHandle<()>,
     serving: JoinHandle<io::Result<()>>,
@@ -83,7 +84,7 @@ impl Stage {
         let (relay, admin) = (origin(server.relay_address()), origin(server.admin_address()));
         let issuer = Issuer::generate("demo")?;
         let keys = Keys::write(&issuer)?;
-        let settings = [
+        let mut settings = vec![
             ("THREATRELAY_LISTEN", args.listen.to_string()),
             ("THREATRELAY_ADMIN_LISTEN", args.admin_listen.to_string()),
             ("THREATRELAY_OTX_BASE_URL", upstream.clone()),
@@ -92,24 +93,26 @@ impl Stage {
             ("THREATRELAY_PAGE_LOOKUP", "true".to_owned()),
             ("THREATRELAY_SHUTDOWN_LAME_DUCK", "0s".to_owned()),
         ];
+        settings.extend(args.otlp.clone().map(|url| ("THREATRELAY_TELEMETRY_OTLP_ENDPOINT", url)));
         let config = load(None, settings.into_iter().map(|(name, value)| (name.to_owned(), value)))?.config;
         let app = App::new(config, log_level)?;
         let stop = CancellationToken::new();
-        let running = tokio::spawn(server.run(app, stop.clone().cancelled_owned()));
+        let running = tokio::spawn(server.run(app.clone(), stop.clone().cancelled_owned()));
         let token = issuer.token(&Claims {
             key: otx_key,
             jwks_host: JWKS_HOST.to_owned(),
             aud: relay.clone(),
             entities_limit: None,
         })?;
-        Ok(Self { relay, admin, upstream, token, examples, stop, running, serving, _keys: keys })
+        Ok(Self { relay, admin, upstream, token, examples, app, stop, running, serving, _keys: keys })
     }
 
-    /// Serves until the process is interrupted, then stops in order.
-    pub(super) async fn until_interrupted(mut self) -> io::Result<()> {
-        tokio::signal::ctrl_c().await?;
+    /// Stops the relay in order and sends its last spans.
+    pub(super) async fn end(mut self) -> io::Result<()> {
         self.stop.cancel();
-        (&mut self.running).await.map_err(io::Error::other)
+        (&mut self.running).await.map_err(io::Error::other)?;
+        self.app.flush_traces().await;
+        Ok(())
     }
 }
 

@@ -6,7 +6,7 @@ use super::*;
 
 fn args(samples: Option<PathBuf>) -> Args {
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
-    Args { samples, listen: any, admin_listen: any, once: true }
+    Args { samples, listen: any, admin_listen: any, otlp: None, once: true }
 }
 
 async fn stage(args: &Args) -> Stage {

@@ -7,6 +7,7 @@
 mod judgement;
 mod parity;
 mod pulse;
+mod resolutions;
 mod rich;
 mod threats;
 

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use super::judgement::{judge, witness_of};
 use super::pulse::{self, own_reference, timestamp, title, tlp};
+use super::resolutions;
 use super::threats::Threats;
 use super::{Telling, Validity, end_of_what_was_said, last_said, newest, page};
 use crate::ctim::{self, Bond, Bundle, Confidence, Description, Relationship, Sighting, Verdict, transient_id};
@@ -30,6 +31,7 @@ pub(super) fn bundle<'a>(
             let confidence = witness_of(observable.kind, found, now, trusted_authors).confidence();
             rich.tell(observable, *found, confidence, note.as_deref(), telling.site());
         }
+        rich.bundle.sightings.0.extend(resolutions::sighting(observable, known, telling));
         rich.judge(observable, known, &shown, telling, (now, trusted_authors));
     }
     let Rich { mut bundle, threats, .. } = rich;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::failure::Failure;
+use super::passive_dns::Resolution;
 use super::pulse::Pulse;
 use super::time::Moment;
 use super::types::General;
@@ -32,6 +33,10 @@ pub struct Known {
     pub notices: Vec<Notice>,
     /// Pulses that hold it, as far as OTX says so, and that the settings leave out.
     pub left_out: usize,
+    /// What passive DNS has, the newest first; empty unless the settings ask for it.
+    pub resolutions: Vec<Resolution>,
+    /// How long ago OTX gave the answer.
+    pub age: Duration,
 }
 
 /// A pulse that holds the observable.
@@ -55,6 +60,11 @@ pub enum Notice {
         /// Why.
         failure: Failure,
     },
+    /// Passive DNS could not be asked.
+    PassiveDnsNotAsked {
+        /// Why.
+        failure: Failure,
+    },
     /// OTX has more pulses on the observable than it lists, or as many as it ever lists.
     Capped {
         /// How many it lists.
@@ -74,8 +84,9 @@ impl Lookup {
     #[must_use]
     pub fn label(&self) -> &'static str {
         let Ok(known) = &self.outcome else { return "error" };
-        let lacks_pulses = |notice: &Notice| matches!(notice, Notice::PulseNotAsked { .. });
-        if known.notices.iter().any(lacks_pulses) {
+        let lacks_something =
+            |notice: &Notice| matches!(notice, Notice::PulseNotAsked { .. } | Notice::PassiveDnsNotAsked { .. });
+        if known.notices.iter().any(lacks_something) {
             "partial"
         } else if known.notices.iter().any(|notice| matches!(notice, Notice::Capped { .. })) {
             "truncated"
@@ -124,6 +135,9 @@ impl Notice {
         match self {
             Self::PulseNotAsked { pulse, failure } => {
                 failure.entry_about(&format!("pulse {pulse:?} of {subject}"), Severity::Error, trace)
+            }
+            Self::PassiveDnsNotAsked { failure } => {
+                failure.entry_about(&format!("passive DNS of {subject}"), Severity::Error, trace)
             }
             Self::Capped { listed } => warning(
                 code::TOO_MANY_PULSES,

@@ -8,18 +8,19 @@ use std::time::{Duration, Instant};
 use moka::Expiry;
 use moka::sync::Cache;
 
-use super::endpoint::Section;
+use super::endpoint::{Part, Section};
 use super::key::Scope;
 use super::listing::Listing;
 use super::pulse::Pulse;
 use super::types::General;
 use crate::config;
 
-/// The name of a `/general` answer. Which pulses it lists depends on the key.
+/// The name of an answer about an indicator. Which pulses it lists depends on the key.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct GeneralKey {
     pub(super) scope: Scope,
     pub(super) section: Section,
+    pub(super) part: Part,
     pub(super) value: String,
 }
 
@@ -46,11 +47,11 @@ impl ListingKey {
     }
 }
 
-/// A `/general` answer and when it was given.
+/// An answer about an indicator and when it was given.
 #[derive(Clone, Debug)]
 pub(super) struct Remembered {
     pub(super) general: Arc<General>,
-    at: Instant,
+    pub(super) at: Instant,
 }
 
 /// The memory tier.
@@ -116,9 +117,9 @@ impl Memory {
         }
     }
 
-    pub(super) fn keep_general(&self, key: GeneralKey, general: Arc<General>, at: Instant) {
+    pub(super) fn keep_general(&self, key: GeneralKey, general: Remembered) {
         if let Some(entries) = &self.entries {
-            entries.insert(Key::General(key), Value::General(Remembered { general, at }));
+            entries.insert(Key::General(key), Value::General(general));
         }
     }
 

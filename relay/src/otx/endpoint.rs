@@ -34,13 +34,29 @@ impl Section {
     }
 }
 
+/// What of an indicator is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Part {
+    General,
+    PassiveDns,
+}
+
+impl Part {
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::General => "general",
+            Self::PassiveDns => "passive_dns",
+        }
+    }
+}
+
 /// One kind of call.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Endpoint<'a> {
     /// The account of the key; the one endpoint that always tells a wrong key.
     Me,
-    /// What OTX knows of an indicator.
-    General { section: Section, value: &'a str },
+    /// A part of what OTX knows of an indicator.
+    Indicator { section: Section, part: Part, value: &'a str },
     /// A pulse with its whole listing; answers without a key.
     Pulse { id: &'a str },
     /// One page of a pulse's listing, newest first.
@@ -54,8 +70,8 @@ impl Endpoint<'_> {
         let encode = |value| utf8_percent_encode(value, set);
         let (path, query) = match *self {
             Self::Me => ("user/me".to_owned(), None),
-            Self::General { section, value } => {
-                (format!("indicators/{}/{}/general", section.as_str(), encode(value)), None)
+            Self::Indicator { section, part, value } => {
+                (format!("indicators/{}/{}/{}", section.as_str(), encode(value), part.as_str()), None)
             }
             Self::Pulse { id } => (format!("pulses/{}", encode(id)), None),
             Self::Page { id, limit, page } => (
@@ -73,7 +89,7 @@ impl Endpoint<'_> {
     pub(super) const fn name(&self) -> &'static str {
         match self {
             Self::Me => "GET /api/v1/user/me",
-            Self::General { .. } => "GET /api/v1/indicators/{type}/{value}/{section}",
+            Self::Indicator { .. } => "GET /api/v1/indicators/{type}/{value}/{section}",
             Self::Pulse { .. } => "GET /api/v1/pulses/{id}",
             Self::Page { .. } => "GET /api/v1/pulses/{id}/indicators",
         }
@@ -87,8 +103,8 @@ impl Endpoint<'_> {
     /// The URL as it may be told: without what was asked about, unless that may be told.
     pub(super) fn shown_url(&self, base: &Url, tells_observables: bool) -> Url {
         match *self {
-            Self::General { section, value } => {
-                Self::General { section, value: span::shown(value, tells_observables) }.url(base)
+            Self::Indicator { section, part, value } => {
+                Self::Indicator { section, part, value: span::shown(value, tells_observables) }.url(base)
             }
             other => other.url(base),
         }
@@ -98,7 +114,7 @@ impl Endpoint<'_> {
     pub(super) const fn label(&self) -> &'static str {
         match self {
             Self::Me => "me",
-            Self::General { .. } => "general",
+            Self::Indicator { part, .. } => part.as_str(),
             Self::Pulse { .. } => "pulse",
             Self::Page { .. } => "page",
         }
@@ -120,12 +136,16 @@ mod tests {
         for (endpoint, expected) in [
             (Endpoint::Me, "/api/v1/user/me"),
             (
-                Endpoint::General { section: Section::Url, value: "http://a.b/c d?e=f&g=%20#h" },
+                Endpoint::Indicator {
+                    section: Section::Url,
+                    part: Part::General,
+                    value: "http://a.b/c d?e=f&g=%20#h",
+                },
                 "/api/v1/indicators/url/http:%2F%2Fa.b%2Fc%20d%3Fe%3Df%26g%3D%2520%23h/general",
             ),
             (
-                Endpoint::General { section: Section::Ipv6, value: "2001:db8::1" },
-                "/api/v1/indicators/IPv6/2001:db8::1/general",
+                Endpoint::Indicator { section: Section::Ipv6, part: Part::PassiveDns, value: "2001:db8::1" },
+                "/api/v1/indicators/IPv6/2001:db8::1/passive_dns",
             ),
             (Endpoint::Pulse { id: "54d65cc1" }, "/api/v1/pulses/54d65cc1"),
             (

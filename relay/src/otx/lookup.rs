@@ -6,18 +6,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use futures_util::future::try_join_all;
+use futures_util::future::{try_join, try_join_all};
 use opentelemetry::KeyValue;
 use opentelemetry::trace::SpanKind;
 
 use super::answer::{Known, Lookup, Match, Notice};
 use super::cache::{GeneralKey, ListingKey, Remembered};
 use super::client::Whole;
-use super::endpoint::{Endpoint, Section};
+use super::endpoint::{Endpoint, Part, Section};
 use super::failure::Failure;
 use super::fetch::Listed;
 use super::flights::Flight;
 use super::listing::{Dates, Listing};
+use super::passive_dns::{self, Resolution};
 use super::pulse::Pulse;
 use super::time::Moment;
 use super::types::General;
@@ -102,8 +103,33 @@ impl Request {
     }
 
     async fn answer(&self, question: &Question) -> Result<Known, Failure> {
+        let (mut known, (resolutions, notice)) = try_join(self.pulses(question), self.resolutions(question)).await?;
+        known.resolutions = resolutions;
+        known.notices.extend(notice);
+        Ok(known)
+    }
+
+    /// What passive DNS has, if it is asked for, and what keeps it from being all that there is.
+    async fn resolutions(&self, question: &Question) -> Result<(Vec<Resolution>, Option<Notice>), Failure> {
+        let most = self.shared.passive_dns;
+        if most == 0 || matches!(question.class, Class::File | Class::Url) {
+            return Ok((Vec::new(), None));
+        }
         let mut notices = Vec::new();
-        let general = self.general(question, &mut notices).await?;
+        let (section, _) = sections(question.class);
+        match self.said(section, Part::PassiveDns, question, &mut notices).await {
+            Ok(said) => {
+                let of_it = said.general.resolutions.iter().filter(|resolution| resolution.is_of(question));
+                Ok((of_it.take(most).cloned().collect(), notices.pop()))
+            }
+            Err(Failure::KeyRefused) => Err(Failure::KeyRefused),
+            Err(failure) => Ok((Vec::new(), Some(Notice::PassiveDnsNotAsked { failure }))),
+        }
+    }
+
+    async fn pulses(&self, question: &Question) -> Result<Known, Failure> {
+        let mut notices = Vec::new();
+        let Remembered { general, at } = self.general(question, &mut notices).await?;
         if general.is_capped() {
             notices.push(Notice::Capped { listed: general.pulses.len() });
         }
@@ -140,44 +166,48 @@ impl Request {
                 Err(failure) => notices.push(Notice::PulseNotAsked { pulse: pulse.id.clone(), failure }),
             }
         }
-        Ok(Known { general, matches, notices, left_out })
+        Ok(Known { general, matches, notices, left_out, resolutions: Vec::new(), age: at.elapsed() })
     }
 
     /// What OTX knows of the question: for a name the section that it should be in, then the other.
-    async fn general(&self, question: &Question, notices: &mut Vec<Notice>) -> Result<Arc<General>, Failure> {
+    async fn general(&self, question: &Question, notices: &mut Vec<Notice>) -> Result<Remembered, Failure> {
         let (first, second) = sections(question.class);
-        let answer = self.general_of(first, question, notices).await?;
+        let answer = self.said(first, Part::General, question, notices).await?;
         match second {
-            Some(second) if answer.is_empty() => {
-                let other = self.general_of(second, question, notices).await?;
+            Some(second) if answer.general.is_empty() => {
+                let other = self.said(second, Part::General, question, notices).await?;
                 // What OTX notes on a name stands in the section that it is filed in, pulses or not.
-                Ok(if other.is_empty() && answer.has_notes() { answer } else { other })
+                Ok(if other.general.is_empty() && answer.general.has_notes() { answer } else { other })
             }
             _ => Ok(answer),
         }
     }
 
-    async fn general_of(
+    /// One part of what OTX says of the question: what is remembered, else what it says now, else what it said before.
+    async fn said(
         &self,
         section: Section,
+        part: Part,
         question: &Question,
         notices: &mut Vec<Notice>,
-    ) -> Result<Arc<General>, Failure> {
+    ) -> Result<Remembered, Failure> {
         let Shared { client, memory, generals, .. } = &*self.shared;
-        let key = GeneralKey { scope: self.ask.key.scope(), section, value: question.value.clone() };
+        let key = GeneralKey { scope: self.ask.key.scope(), section, part, value: question.value.clone() };
         let remembered = memory.general(&key);
         let fresh = remembered.as_ref().filter(|known| memory.is_fresh(known));
-        span::record("relay.cache.hit", fresh.is_some());
-        if let Some(Remembered { general, .. }) = fresh {
-            client.metrics.cache_event("general", "hit");
-            return Ok(Arc::clone(general));
+        if part == Part::General {
+            span::record("relay.cache.hit", fresh.is_some());
+        }
+        if let Some(fresh) = fresh {
+            client.metrics.cache_event(part.as_str(), "hit");
+            return Ok(fresh.clone());
         }
         let outcome = loop {
             let (flight, joined) = generals.join(key.clone(), || {
                 let (shared, ask, key) = (Arc::clone(&self.shared), self.ask.clone(), key.clone());
                 async move { fetch_general(&shared, &ask, key).await }
             });
-            client.metrics.cache_event("general", if joined { "joined" } else { "miss" });
+            client.metrics.cache_event(part.as_str(), if joined { "joined" } else { "miss" });
             match self.land(flight).await {
                 // The flight ended with the patience of whoever began it, which was not this request.
                 Err(Failure::Deadline(_)) if Instant::now() < self.ask.deadline => {}
@@ -186,13 +216,13 @@ impl Request {
         };
         match outcome {
             Err(failure) if failure != Failure::KeyRefused => {
-                let stale = remembered.and_then(|known| Some((memory.usable_age(&known)?, known.general)));
-                let Some((age, general)) = stale else { return Err(failure) };
-                client.metrics.cache_event("general", "stale");
+                let stale = remembered.and_then(|known| Some((memory.usable_age(&known)?, known)));
+                let Some((age, known)) = stale else { return Err(failure) };
+                client.metrics.cache_event(part.as_str(), "stale");
                 if !notices.iter().any(|notice| matches!(notice, Notice::Stale { .. })) {
                     notices.push(Notice::Stale { age, failure });
                 }
-                Ok(general)
+                Ok(known)
             }
             outcome => outcome,
         }
@@ -246,29 +276,32 @@ impl Request {
     }
 }
 
-async fn fetch_general(shared: &Shared, ask: &Ask, key: GeneralKey) -> Result<Arc<General>, Failure> {
+async fn fetch_general(shared: &Shared, ask: &Ask, key: GeneralKey) -> Result<Remembered, Failure> {
     let Shared { client, memory, tier, .. } = shared;
     if let Some(tier) = tier
         && let Some((general, age)) = tier.general(&key, &client.metrics).await
         && let Some(at) = Instant::now().checked_sub(age)
     {
-        let general = Arc::new(general);
-        memory.keep_general(key, Arc::clone(&general), at);
-        return Ok(general);
+        let known = Remembered { general: Arc::new(general), at };
+        memory.keep_general(key, known.clone());
+        return Ok(known);
     }
-    let endpoint = Endpoint::General { section: key.section, value: &key.value };
+    let endpoint = Endpoint::Indicator { section: key.section, part: key.part, value: &key.value };
     let general = match client.call(ask, endpoint, shared.answer_bytes, Whole::default).await {
-        Ok(body) => General::parse(&body).map_err(|_| Failure::NotJson)?,
+        Ok(body) => match key.part {
+            Part::General => General::parse(&body).map_err(|_| Failure::NotJson)?,
+            Part::PassiveDns => passive_dns::parse(&body).map_err(|_| Failure::NotJson)?,
+        },
         // OTX calls an indicator it does not know malformed or not found.
         Err(Failure::Status(400 | 404)) => General::default(),
         Err(failure) => return Err(failure),
     };
-    let general = Arc::new(general);
+    let known = Remembered { general: Arc::new(general), at: Instant::now() };
     if let Some(tier) = tier {
-        tier.keep_general(&key, &general, memory.ttl_of(&general), &client.metrics).await;
+        tier.keep_general(&key, &known.general, memory.ttl_of(&known.general), &client.metrics).await;
     }
-    memory.keep_general(key, Arc::clone(&general), Instant::now());
-    Ok(general)
+    memory.keep_general(key, known.clone());
+    Ok(known)
 }
 
 async fn fetch_listing(

@@ -22,6 +22,7 @@ mod listing;
 mod lookup;
 mod metrics;
 mod page;
+pub mod passive_dns;
 pub mod pulse;
 mod row;
 mod shared;
@@ -39,16 +40,15 @@ pub use failure::Failure;
 pub use health::Health;
 pub use metrics::Metrics;
 
-use self::cache::{GeneralKey, ListingKey, Memory};
+use self::cache::{GeneralKey, ListingKey, Memory, Remembered};
 use self::client::Client;
-use self::endpoint::Endpoint;
+use self::endpoint::{Endpoint, Part};
 use self::fetch::Sizes;
 use self::flights::Flights;
 use self::health::Probes;
 use self::key::{OtxKey, Scope};
 use self::listing::Listing;
 use self::shared::SharedTier;
-use self::types::General;
 use crate::config::{Config, Filter};
 use crate::observable::{Observable, Question};
 
@@ -61,11 +61,13 @@ struct Shared {
     client: Client,
     memory: Memory,
     tier: Option<SharedTier>,
-    generals: Flights<GeneralKey, Result<Arc<General>, Failure>>,
+    generals: Flights<GeneralKey, Result<Remembered, Failure>>,
     listings: Flights<(Scope, ListingKey), Result<Arc<Listing>, Failure>>,
     probes: Probes,
     sizes: Sizes,
     filter: Filter,
+    /// Records of passive DNS that are told of an observable; none is asked for where it is 0.
+    passive_dns: usize,
     answer_bytes: usize,
     patience: Duration,
 }
@@ -113,6 +115,7 @@ impl Engine {
             probes: Probes::default(),
             sizes: Sizes { page_rows: config.otx.page_size, page_bytes: config.otx.max_page_bytes },
             filter: config.filter.clone(),
+            passive_dns: config.otx.passive_dns,
             answer_bytes: config.otx.max_answer_bytes,
             patience: config.otx.deadline,
         })))
@@ -169,7 +172,7 @@ impl Engine {
 #[must_use]
 pub fn general_urls(base: &Url, question: &Question) -> Vec<Url> {
     let (first, second) = lookup::sections(question.class);
-    let url = |section| Endpoint::General { section, value: &question.value }.url(base);
+    let url = |section| Endpoint::Indicator { section, part: Part::General, value: &question.value }.url(base);
     std::iter::once(first).chain(second).map(url).collect()
 }
 

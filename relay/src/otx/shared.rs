@@ -20,7 +20,7 @@ use super::types::General;
 use crate::config;
 
 /// Changes whenever the bytes of a value change their meaning.
-const FORMAT: u8 = 2;
+const FORMAT: u8 = 3;
 /// Larger values would take longer than the timeout to come back.
 const LARGEST_VALUE: usize = 4 * 1024 * 1024;
 /// Between two tries to connect; also the rest after a time-out.
@@ -173,7 +173,8 @@ fn since_epoch() -> Duration {
 }
 
 fn name_of_general(key: &GeneralKey) -> String {
-    name(&[b"general", key.scope.as_bytes(), key.section.as_str().as_bytes(), key.value.as_bytes()])
+    let part = key.part.as_str().as_bytes();
+    name(&[part, key.scope.as_bytes(), key.section.as_str().as_bytes(), key.value.as_bytes()])
 }
 
 fn name_of_listing(key: &ListingKey) -> String {

@@ -1,4 +1,4 @@
-//! What OTX says of an indicator (`/general`), reduced to what answers are made of. Reading is tolerant: whatever is
+//! What OTX says of an indicator (`/general`; [`super::passive_dns`] reads the other section), reduced to what answers are made of. Reading is tolerant: whatever is
 //! missing or malformed is absent here; only an answer that is not an object at all is refused by the caller.
 
 use std::collections::HashSet;
@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use serde::{Deserialize, Serialize};
 
 use super::lenient::{self, List, Number, Object};
+use super::passive_dns::Resolution;
 use super::pulse::{Pulse, WirePulse};
 use super::surrogates;
 
@@ -17,7 +18,7 @@ const PULSES_KEPT: usize = 1000;
 /// Notes on an indicator that are kept.
 const NOTES_KEPT: usize = 20;
 
-/// One `/general` answer.
+/// One answer about an indicator.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct General {
     /// The indicator as OTX filed it; absent when OTX has none (`base_indicator: {}`).
@@ -30,6 +31,8 @@ pub struct General {
     pub validation: Vec<Validation>,
     /// What became of reports that it is no threat: `accepted`, `pending` and the like.
     pub false_positives: Vec<String>,
+    /// What passive DNS has, the newest first; in an answer of that section, which has nothing else.
+    pub resolutions: Vec<Resolution>,
 }
 
 /// A note of OTX's own on an indicator.
@@ -78,13 +81,14 @@ impl General {
             pulses,
             validation: answer.validation.0.into_iter().filter_map(|note| note.0?.into_domain()).collect(),
             false_positives: answer.false_positive.0.into_iter().filter_map(|report| report.0?.assessment).collect(),
+            resolutions: Vec::new(),
         })
     }
 
-    /// True when OTX has no pulse on the indicator.
+    /// True when OTX has neither a pulse on the indicator nor, where that was asked, passive DNS.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.pulses.is_empty()
+        self.pulses.is_empty() && self.resolutions.is_empty()
     }
 
     /// True when OTX notes something on the indicator, in a pulse or not.
@@ -106,7 +110,8 @@ impl General {
             self.validation.iter().map(|note| note.source.len() + note.message.as_ref().map_or(0, String::len));
         let reports = self.false_positives.iter().map(String::len);
         let texts = notes.chain(reports).map(|bytes| bytes + 48).sum::<usize>();
-        size_of::<Self>() + 96 + texts + self.pulses.iter().map(Pulse::weight).sum::<usize>()
+        let resolutions = self.resolutions.iter().map(Resolution::weight).sum::<usize>();
+        size_of::<Self>() + 96 + texts + resolutions + self.pulses.iter().map(Pulse::weight).sum::<usize>()
     }
 }
 

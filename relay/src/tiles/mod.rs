@@ -1,5 +1,5 @@
-//! Tiles for the platform's dashboard: what the relay knows of a key's own quota and of what was looked up with it, without
-//! asking OTX. The forms are those that Cisco's own relays use; the platform's schema of them is not public. Pure.
+//! Tiles for the platform's dashboard: what this replica knows of a key's own quota and of what was looked up with it,
+//! without asking OTX; their words say that it is one replica's. The forms are those that Cisco's own relays use; the platform's schema of them is not public. Pure.
 
 pub mod journal;
 
@@ -92,27 +92,27 @@ impl Tile {
         let (kind, title, short_description, description) = match self {
             Self::Quota => (
                 "metric_group",
-                "OTX quota",
+                "OTX quota (this replica)",
                 "Calls to AlienVault OTX in the hour under way",
-                "How many calls this relay has made to AlienVault OTX with your key in the hour under way, and how many are left.",
+                "How many calls to AlienVault OTX with your key the replica that answers has made in the hour under way, and how many it has left. Each replica counts for itself.",
             ),
             Self::Lookups => (
                 "vertical_bar_chart",
-                "Look-ups in OTX",
+                "Look-ups in OTX (this replica)",
                 "Observables looked up, by type and result",
-                "Observables that were looked up in AlienVault OTX through this relay with your key, by type and by whether a pulse holds them.",
+                "Observables that were looked up in AlienVault OTX with your key by the replica that answers, by type and by whether a pulse holds them. Each replica counts for itself.",
             ),
             Self::Pulses => (
                 "markdown",
-                "Recent OTX pulses",
+                "Recent OTX pulses (this replica)",
                 "Pulses that look-ups led to",
-                "The pulses of AlienVault OTX that look-ups through this relay with your key led to, the latest first.",
+                "The pulses of AlienVault OTX that look-ups with your key by the replica that answers led to, the latest first. Each replica counts for itself.",
             ),
             Self::Malware => (
                 "horizontal_bar_chart",
-                "Top malware",
+                "Top malware (this replica)",
                 "Malware in the pulses that look-ups led to",
-                "The malware families that the pulses name which look-ups through this relay with your key led to, by the number of such pulses.",
+                "The malware families that the pulses name which look-ups with your key by the replica that answers led to, by the number of such pulses. Each replica counts for itself.",
             ),
         };
         Card {

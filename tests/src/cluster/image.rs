@@ -40,7 +40,20 @@ impl Image {
     /// When `ldd` cannot read the program.
     pub fn of_dynamic(name: &str, program: impl Into<PathBuf>) -> io::Result<Self> {
         let program = program.into();
-        let output = Command::new("ldd").arg(&program).output()?;
+        Self::of(name, &program).with_libraries(&program)
+    }
+
+    /// Adds another program, with the shared libraries that it needs.
+    ///
+    /// # Errors
+    /// When `ldd` cannot read the program.
+    pub fn with_program(self, outside: impl Into<PathBuf>, inside: impl Into<String>) -> io::Result<Self> {
+        let outside = outside.into();
+        self.with_file(&outside, inside).with_libraries(&outside)
+    }
+
+    fn with_libraries(self, program: &Path) -> io::Result<Self> {
+        let output = Command::new("ldd").arg(program).output()?;
         if !output.status.success() {
             let why = String::from_utf8_lossy(&output.stderr);
             return Err(io::Error::other(format!("ldd {}: {}", program.display(), why.trim())));
@@ -48,8 +61,9 @@ impl Image {
         let printed = String::from_utf8_lossy(&output.stdout);
         // "libm.so.6 => /lib/libm.so.6 (0x0)" or "/lib64/ld-linux.so.2 (0x0)"
         let path = |line: &str| line.split_whitespace().find(|word| word.starts_with('/')).map(str::to_owned);
-        let libraries = printed.lines().filter_map(path);
-        Ok(libraries.fold(Self::of(name, program), |image, path| image.with_file(path.clone(), path)))
+        let missing = |path: &String| !self.files.iter().any(|(_, inside)| inside == path);
+        let libraries: Vec<_> = printed.lines().filter_map(path).filter(missing).collect();
+        Ok(libraries.into_iter().fold(self, |image, path| image.with_file(path.clone(), path)))
     }
 
     /// Adds a file, readable and executable for all.
@@ -63,6 +77,13 @@ impl Image {
     #[must_use]
     pub fn run_as(mut self, user: impl Into<String>) -> Self {
         self.user = user.into();
+        self
+    }
+
+    /// Runs this file of it.
+    #[must_use]
+    pub fn starting_with(mut self, inside: impl Into<String>) -> Self {
+        self.entrypoint = vec![inside.into()];
         self
     }
 

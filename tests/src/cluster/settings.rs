@@ -63,7 +63,7 @@ pub(super) fn apiserver_flags(folder: &Path, history: History) -> Vec<String> {
         ("secure-port", "6443"),
         ("bind-address", "0.0.0.0"),
         ("advertise-address", NODE_ADDRESS),
-        ("service-cluster-ip-range", "10.201.0.0/24"),
+        ("service-cluster-ip-range", "10.201.0.0/20"),
         ("tls-cert-file", &pki("apiserver.crt")),
         ("tls-private-key-file", &pki("apiserver.key")),
         ("client-ca-file", &pki("ca.crt")),

@@ -129,7 +129,9 @@ impl FakeOtx {
 
     /// Delays every call.
     pub fn set_round_trip(&self, latency: Duration) {
-        for route in [Route::Me, Route::General, Route::Listing, Route::Detail, Route::Search, Route::Other] {
+        for route in
+            [Route::Me, Route::General, Route::PassiveDns, Route::Listing, Route::Detail, Route::Search, Route::Other]
+        {
             self.set_latency(route, latency);
         }
     }

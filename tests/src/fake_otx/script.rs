@@ -19,6 +19,8 @@ pub enum Route {
     Me,
     /// `/indicators/.../general`.
     General,
+    /// `/indicators/.../passive_dns`.
+    PassiveDns,
     /// `/pulses/{id}/indicators`.
     Listing,
     /// `/pulses/{id}`.
@@ -37,6 +39,7 @@ impl Route {
         let words: Vec<&str> = path.trim_start_matches('/').split('/').collect();
         match words.as_slice() {
             ["api", "v1", "user" | "users", "me"] => Self::Me,
+            ["api", "v1", "indicators", _, _, "passive_dns"] => Self::PassiveDns,
             ["api", "v1", "indicators", ..] => Self::General,
             ["api", "v1", "pulses", _, "indicators"] => Self::Listing,
             ["api", "v1", "pulses", _] => Self::Detail,

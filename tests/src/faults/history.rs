@@ -82,6 +82,28 @@ impl Chronicle {
         uids.into_iter().map(|(key, (made, gone))| (key.clone(), (made.len(), gone.len()))).collect()
     }
 
+    /// The `ThreatRelay`s that are there.
+    pub fn relays(&self) -> impl Iterator<Item = &Arc<Value>> {
+        self.live.iter().filter(|(key, _)| key.0 == "ThreatRelay").map(|(_, object)| object)
+    }
+
+    /// Each status is about the spec that is there. Of what is being deleted nothing is said any more.
+    #[must_use]
+    pub fn is_current(&self) -> bool {
+        self.relays().all(|relay| {
+            let is_deleted = !relay["metadata"]["deletionTimestamp"].is_null();
+            is_deleted || relay["status"]["observedGeneration"] == relay["metadata"]["generation"]
+        })
+    }
+
+    /// A status says that a change is under way.
+    #[must_use]
+    pub fn is_under_way(&self) -> bool {
+        let conditions =
+            self.relays().flat_map(|relay| relay["status"]["conditions"].as_array().into_iter().flatten());
+        conditions.into_iter().any(|condition| condition["type"] == "Reconciling")
+    }
+
     fn note(&mut self, key: Key, object: Value, is_gone: bool) {
         let former = self.live.get(&key).filter(|former| former["metadata"]["uid"] != object["metadata"]["uid"]);
         if let Some(former) = former.cloned().filter(|_| !is_gone) {
@@ -104,7 +126,7 @@ type Namespaces = Arc<Mutex<HashMap<String, watch::Sender<Chronicle>>>>;
 /// The watcher of a plane. Ends when dropped.
 pub struct History {
     namespaces: Namespaces,
-    _watches: JoinSet<()>,
+    watches: JoinSet<()>,
 }
 
 impl History {
@@ -116,7 +138,12 @@ impl History {
         for kind in kinds::always().into_iter().chain([kinds::of::<ThreatRelay>()]) {
             watches.spawn(follow(client.clone(), kind, Arc::clone(&namespaces)));
         }
-        Self { namespaces, _watches: watches }
+        Self { namespaces, watches }
+    }
+
+    /// Watches one more kind, which the plane has.
+    pub fn watch(&mut self, client: &Client, kind: ApiResource) {
+        self.watches.spawn(follow(client.clone(), kind, Arc::clone(&self.namespaces)));
     }
 
     /// Keeps what happens in `namespace`, which is about to be made.

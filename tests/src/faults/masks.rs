@@ -42,6 +42,22 @@ pub const MASKS: &[Mask] = &[
     mask("HorizontalPodAutoscaler", &["status"], "the autoscaler's looks, every few seconds"),
 ];
 
+/// Beside them, what two ways to one spec may differ in.
+pub const OF_WAYS: &[Mask] =
+    &[mask("Deployment", &["metadata", "annotations", "deployment.kubernetes.io/revision"], "counts the rollouts")];
+
+/// Beside these, what is an autoscaler's to decide: without metrics it keeps the number of pods within its bounds, so the
+/// number is where it came from, and the field is held by whoever wrote it last.
+pub const OF_AUTOSCALERS: &[Mask] = &[
+    mask("Deployment", &["spec", "replicas"], "the autoscaler's number"),
+    mask("Deployment", &["metadata", "managedFields", "*", "fieldsV1", "f:spec", "f:replicas"], "whose number it is"),
+    mask("Deployment", &["status"], "counts of that number"),
+    mask("ThreatRelay", &["status", "replicas"], "that number"),
+    mask("ThreatRelay", &["status", "readyReplicas"], "that number"),
+    mask("ThreatRelay", &["status", "readiness"], "that number in words"),
+    mask("ThreatRelay", &["status", "conditions", "*", "message"], "that number in words"),
+];
+
 /// Objects that Kubernetes puts into every namespace.
 const NOT_OURS: [(&str, &str); 2] = [("ServiceAccount", "default"), ("ConfigMap", "kube-root-ca.crt")];
 
@@ -64,6 +80,16 @@ pub fn state(objects: &BTreeMap<Key, Arc<Value>>, namespace: &str) -> State {
         (format!("{kind}/{name}"), object)
     })
     .collect()
+}
+
+/// A state without what these masks cover too.
+#[must_use]
+pub fn without(mut state: State, masks: &[Mask]) -> State {
+    for (name, object) in &mut state {
+        let kind = name.split('/').next().unwrap_or_default();
+        masks.iter().filter(|mask| mask.kind == kind).for_each(|mask| remove(object, mask.path));
+    }
+    state
 }
 
 /// Of the records of who set what, only the operator's: others write when they come to it.
@@ -143,7 +169,8 @@ mod tests {
 
     #[test]
     fn there_are_few_masks_and_each_has_a_reason() {
-        assert!(MASKS.len() <= 25 && MASKS.iter().all(|mask| !mask.why.is_empty()), "{}", MASKS.len());
+        let all: Vec<_> = [MASKS, OF_WAYS, OF_AUTOSCALERS].into_iter().flatten().collect();
+        assert!(all.len() <= 25 && all.iter().all(|mask| !mask.why.is_empty()), "{}", all.len());
     }
 
     #[test]

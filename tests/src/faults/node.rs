@@ -1,7 +1,7 @@
 //! One stand-in for the kubelet of a whole plane: every pod becomes what its namespace's pods are to be, at once. It
 //! watches instead of asking, as hundreds of namespaces share the plane.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::StreamExt;
@@ -15,9 +15,12 @@ use tokio::task::JoinHandle;
 use crate::operator::Health;
 use crate::operator::kubelet::status;
 
+/// How the pods of a namespace are, but for those that stay ready, by their uids.
+type Rule = (Health, HashSet<String>);
+
 /// A running stand-in. Ends when dropped.
 pub struct Node {
-    health: Arc<Mutex<HashMap<String, Health>>>,
+    health: Arc<Mutex<HashMap<String, Rule>>>,
     client: Client,
     task: JoinHandle<()>,
 }
@@ -26,7 +29,7 @@ impl Node {
     /// Looks after all pods; they are ready until told otherwise.
     #[must_use]
     pub fn start(client: Client) -> Self {
-        let health: Arc<Mutex<HashMap<String, Health>>> = Arc::default();
+        let health: Arc<Mutex<HashMap<String, Rule>>> = Arc::default();
         let (wanted, watching) = (Arc::clone(&health), client.clone());
         let task = tokio::spawn(async move {
             let mut events =
@@ -47,12 +50,27 @@ impl Node {
 
     /// From now on the pods of `namespace` are so.
     pub async fn set(&self, namespace: &str, health: Health) {
-        self.health.lock().unwrap_or_else(PoisonError::into_inner).insert(namespace.to_owned(), health);
-        let pods: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
-        for pod in pods.list(&kube::api::ListParams::default()).await.into_iter().flatten() {
+        self.health
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(namespace.to_owned(), (health, HashSet::new()));
+        for pod in self.pods(namespace).await {
             let health = of(&self.health, &pod);
             look_after(self.client.clone(), pod, health).await;
         }
+    }
+
+    /// From now on new pods of `namespace` are so; those that are there stay ready.
+    pub async fn set_for_new(&self, namespace: &str, health: Health) {
+        let spared = self.pods(namespace).await.into_iter().filter_map(|pod| pod.metadata.uid).collect();
+        let mut rules = self.health.lock().unwrap_or_else(PoisonError::into_inner);
+        rules.insert(namespace.to_owned(), (health, spared));
+    }
+
+    /// The pods of `namespace`; none when they cannot be read.
+    pub async fn pods(&self, namespace: &str) -> Vec<Pod> {
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
+        pods.list(&kube::api::ListParams::default()).await.into_iter().flatten().collect()
     }
 }
 
@@ -62,9 +80,14 @@ impl Drop for Node {
     }
 }
 
-fn of(health: &Mutex<HashMap<String, Health>>, pod: &Pod) -> Health {
-    let health = health.lock().unwrap_or_else(PoisonError::into_inner);
-    health.get(&pod.namespace().unwrap_or_default()).cloned().unwrap_or(Health::Ready)
+fn of(rules: &Mutex<HashMap<String, Rule>>, pod: &Pod) -> Health {
+    let rules = rules.lock().unwrap_or_else(PoisonError::into_inner);
+    match rules.get(&pod.namespace().unwrap_or_default()) {
+        Some((health, spared)) if !pod.metadata.uid.as_ref().is_some_and(|uid| spared.contains(uid)) => {
+            health.clone()
+        }
+        _ => Health::Ready,
+    }
 }
 
 /// Errors are left to the pod's next change: pods come and go.
@@ -78,9 +101,11 @@ async fn look_after(client: Client, pod: Pod, health: Health) {
     }
     let pod = serde_json::to_value(pod).unwrap_or_default();
     let wanted = status(&pod, &health);
-    let states = |status: &Value| -> Vec<(Value, Value)> {
+    let states = |status: &Value| -> (bool, Vec<(Value, Value)>) {
         let containers = status["containerStatuses"].as_array().into_iter().flatten();
-        containers.map(|container| (container["ready"].clone(), container["state"].clone())).collect()
+        let mut conditions = status["conditions"].as_array().into_iter().flatten();
+        let is_refused = conditions.any(|condition| condition["reason"] == "Unschedulable");
+        (is_refused, containers.map(|container| (container["ready"].clone(), container["state"].clone())).collect())
     };
     if states(&pod["status"]) != states(&wanted) {
         let patch = Patch::Merge(json!({"status": wanted}));

@@ -20,6 +20,8 @@ pub enum Health {
     CrashLoop(i32, String),
     /// Their image cannot be had.
     ImagePullBackOff,
+    /// No node takes them, for this reason.
+    Unschedulable(&'static str),
 }
 
 /// A running stand-in.
@@ -69,7 +71,7 @@ async fn look_after(api: &Api, namespace: &str, health: &Health) {
             continue;
         }
         let status = status(pod, health);
-        let is_so = pod["status"]["containerStatuses"] == status["containerStatuses"];
+        let is_so = ["phase", "containerStatuses"].iter().all(|field| pod["status"][field] == status[field]);
         if !is_so {
             let _next_look = api.merge(&format!("{pod_path}/status"), &json!({"status": status})).await;
         }
@@ -80,8 +82,16 @@ async fn look_after(api: &Api, namespace: &str, health: &Health) {
 pub(crate) fn status(pod: &Value, health: &Health) -> Value {
     let is_ready = *health == Health::Ready;
     let at = &pod["metadata"]["creationTimestamp"];
+    if let Health::Unschedulable(why) = health {
+        let condition = json!({
+            "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": why, "lastTransitionTime": at,
+        });
+        return json!({"phase": "Pending", "conditions": [condition]});
+    }
     let (state, last) = match health {
-        Health::Ready | Health::NeverReady => (json!({"running": {"startedAt": at}}), json!({})),
+        Health::Ready | Health::NeverReady | Health::Unschedulable(_) => {
+            (json!({"running": {"startedAt": at}}), json!({}))
+        }
         Health::ImagePullBackOff => {
             (json!({"waiting": {"reason": "ImagePullBackOff", "message": "Back-off pulling image"}}), json!({}))
         }

@@ -4,6 +4,7 @@
 
 pub mod installed;
 pub(crate) mod kubelet;
+pub mod node;
 mod process;
 mod scene;
 

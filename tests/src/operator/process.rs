@@ -12,6 +12,7 @@ use tokio::sync::OnceCell;
 use crate::binaries;
 use crate::cluster::Access;
 use crate::eventually::Eventually;
+use crate::footprint::Footprint;
 
 /// A running operator.
 pub struct Operator {
@@ -38,10 +39,8 @@ impl Operator {
         let kubeconfig = folder.path().join("kubeconfig");
         std::fs::write(&kubeconfig, access.kubeconfig()).expect("the operator's kubeconfig");
         let log = File::create(folder.path().join("log")).expect("the operator's log");
-        let image: &[&str] = match flags.contains(&"--relay-image") {
-            true => &[],
-            false => &["--relay-image", "registry.example/threatrelay:1.0.0"],
-        };
+        let is_named = flags.contains(&"--relay-image");
+        let image: &[&str] = if is_named { &[] } else { &["--relay-image", "registry.example/threatrelay:1.0.0"] };
         let child = Command::new(program)
             .arg("run")
             .args(image)
@@ -101,6 +100,12 @@ impl Operator {
         };
         let waited = Eventually::new("the operator listens").within(Duration::from_secs(20));
         waited.ok(look).await.expect("the operator's address")
+    }
+
+    /// What it takes of the machine.
+    #[must_use]
+    pub fn footprint(&self) -> Footprint {
+        Footprint::of(self.child.id().unwrap_or_default())
     }
 
     /// Kills it at once.

@@ -1,6 +1,8 @@
 //! A collector in this process: takes OTLP over HTTP, keeps every span, and can refuse or stall. It ends when dropped.
 #![expect(clippy::expect_used, reason = "a collector that cannot be started ends the test, with the step's name")]
 
+mod program;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -18,6 +20,7 @@ use opentelemetry_proto::tonic::trace::v1::status::StatusCode as Status;
 use prost::Message;
 use tokio_util::task::AbortOnDropHandle;
 
+pub use self::program::RealCollector;
 use crate::eventually::{Eventually, TimedOut};
 
 /// A running collector.

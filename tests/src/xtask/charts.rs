@@ -49,15 +49,18 @@ fn from_definition() -> Result<Files, Box<dyn Error>> {
     ])
 }
 
-/// Alerts and dashboards, which a chart can only carry inside its folder.
+/// Alerts and dashboards, which a chart can only carry inside its folder: the operator's has all, the relay's its own.
 fn from_monitoring() -> Result<Files, Box<dyn Error>> {
     let mut files = Files::new();
-    for kind in ["alerts", "dashboards"] {
-        let target = folder("threatrelay-operator").join("files").join(kind);
+    for (chart, kind) in CHARTS.into_iter().flat_map(|chart| [(chart, "alerts"), (chart, "dashboards")]) {
+        let target = folder(chart).join("files").join(kind);
         fs::create_dir_all(&target)?;
         for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../monitoring").join(kind))? {
-            let entry = entry?;
-            files.push((target.join(entry.file_name()), fs::read_to_string(entry.path())?));
+            let path = entry?.path();
+            let name = path.file_name().ok_or("a file without a name")?;
+            if chart == "threatrelay-operator" || path.file_stem().is_some_and(|stem| stem == "relay") {
+                files.push((target.join(name), fs::read_to_string(&path)?));
+            }
         }
     }
     Ok(files)

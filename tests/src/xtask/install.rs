@@ -65,3 +65,16 @@ fn is_there(tool: &str) -> bool {
         Command::new("cargo").args([subcommand, "--version"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
     version.is_ok_and(|status| status.success())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_dockerfile_installs_the_same_tool() {
+        let dockerfile = include_str!("../../../Dockerfile");
+        let (name, version) = TOOLS[2];
+        assert_eq!(name, "cargo-auditable");
+        assert!(dockerfile.contains(&format!("cargo install --locked {name}@{version}\n")), "{name} {version}");
+    }
+}

@@ -7,6 +7,8 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
+use super::test::timed;
+
 /// Tests by how they ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Count {
@@ -68,8 +70,18 @@ const WITH_DEFECTS: &[&str] = &["--features", "broken-variants"];
 /// Suites about what is shipped.
 const SHIPPED: &[&str] = &["trust_supply"];
 /// Suites whose tests share a control plane, and so a process.
-const PLANE: &[&str] =
-    &["operator_schema", "operator_rbac", "operator_reconcile", "operator_runtime", "faults_plane", "faults_turmoil"];
+const PLANE: &[&str] = &[
+    "operator_schema",
+    "operator_rbac",
+    "operator_reconcile",
+    "operator_runtime",
+    "faults_plane",
+    "faults_turmoil",
+    "faults_operations",
+    "faults_scale",
+];
+/// Suites whose tests share a cluster with nodes and mostly wait, side by side.
+const AILING: &[&str] = &["faults_relay"];
 /// Suites whose tests share a cluster with nodes.
 const NODES: &[&str] = &["cluster_node", "cluster_relay", "operator_node", "install_lifecycle"];
 /// The suites that need a Kubernetes, in nextest's language.
@@ -82,33 +94,53 @@ impl Suites {
     /// When the runner cannot be run, or ends without a summary (a build that failed).
     pub(super) fn run(self, variables: &Variables) -> Result<Count, Box<dyn Error>> {
         // Binaries that suites start as processes of their own.
-        let built =
-            Command::new("cargo").args(["build", "--quiet", "--release", "--workspace", "--bins"]).status()?;
+        let mut build = Command::new("cargo");
+        build.args(["build", "--quiet", "--release", "--workspace", "--bins"]);
+        let built = timed("binaries", || build.status())?;
         if !built.success() {
             return Err("the build failed".into());
         }
-        let shared: Vec<String> =
-            TABLES.iter().chain(SHIPPED).chain(PLANE).chain(NODES).map(|suite| format!("binary({suite})")).collect();
+        let shared: Vec<String> = TABLES
+            .iter()
+            .chain(SHIPPED)
+            .chain(PLANE)
+            .chain(NODES)
+            .chain(AILING)
+            .map(|suite| format!("binary({suite})"))
+            .collect();
         let shared = shared.join(" or ");
         match self {
-            Self::Plain => nextest(&format!("not (package(tests) and ({CLUSTER} or {shared}))"), variables),
-            Self::Cluster => nextest(&format!("package(tests) and {CLUSTER} and not ({shared})"), variables),
+            Self::Plain => timed("plain suites", || {
+                nextest(&format!("not (package(tests) and ({CLUSTER} or {shared}))"), variables)
+            }),
+            Self::Cluster => timed("suites of clusters", || {
+                nextest(&format!("package(tests) and {CLUSTER} and not ({shared})"), variables)
+            }),
             Self::Tables => cargo_test(TABLES, &[], variables),
             Self::Variants => cargo_test(VARIANTS, WITH_DEFECTS, variables),
             Self::Shipped => cargo_test(SHIPPED, &[], variables),
             // Most of their time they wait, each for an operator of its own.
-            Self::Plane => cargo_test(PLANE, &[], &[&variables[..], &[("RUST_TEST_THREADS", "8".into())]].concat()),
+            Self::Plane => cargo_test(PLANE, &[], &side_by_side(variables, "8")),
             Self::PlaneVariants => cargo_test(PLANE_VARIANTS, WITH_DEFECTS, variables),
-            Self::Nodes => cargo_test(NODES, &[], variables),
+            Self::Nodes => {
+                let mut all = cargo_test(NODES, &[], variables)?;
+                all.add(&cargo_test(AILING, &[], &side_by_side(variables, "12"))?);
+                Ok(all)
+            }
         }
     }
+}
+
+/// So many tests of a process at once.
+fn side_by_side(variables: &Variables, tests: &str) -> Variables {
+    [&variables[..], &[("RUST_TEST_THREADS", tests.into())]].concat()
 }
 
 /// Runs each of these suites of the tests' crate in one process.
 fn cargo_test(suites: &[&str], options: &[&str], variables: &Variables) -> Result<Count, Box<dyn Error>> {
     let mut all = Count::default();
     for suite in suites {
-        let mut count = suite_alone(suite, options, variables)?;
+        let mut count = timed(suite, || suite_alone(suite, options, variables))?;
         if count.failed > 0 {
             println!("{suite}: {} failed; once more, as on a busy machine what waits for others may", count.failed);
             count = suite_alone(suite, options, variables)?;

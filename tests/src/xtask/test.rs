@@ -5,6 +5,7 @@
 use std::error::Error;
 use std::process::{Command, ExitCode};
 use std::thread;
+use std::time::Instant;
 
 use clap::{Args, ValueEnum};
 
@@ -43,17 +44,20 @@ pub(super) fn run(arguments: &Test) -> Result<ExitCode, Box<dyn Error>> {
         }
     }
     let mut count = Count::default();
-    let programs = wanted(Layer::Cluster).then(|| thread::spawn(|| (build_programs(), shipped())));
-    let none = Variables::new();
+    let programs = wanted(Layer::Cluster)
+        .then(|| thread::spawn(|| (timed("cluster programs", build_programs), timed("static binaries", shipped))));
+    // What suites leave in the folder for temporary files, such as a browser that is killed, goes with it.
+    let scratch = tempfile::Builder::new().prefix("threatrelay-test-").tempdir()?;
+    let temporary: Variables = vec![("TMPDIR", scratch.path().into())];
     if wanted(Layer::Lint) {
         for (name, command) in LINTS {
             count.add_check(name, succeeds(name, command));
         }
     }
     if wanted(Layer::Suites) {
-        count.add(&Suites::Plain.run(&none)?);
-        count.add(&Suites::Tables.run(&none)?);
-        count.add(&Suites::Variants.run(&none)?);
+        count.add(&Suites::Plain.run(&temporary)?);
+        count.add(&Suites::Tables.run(&temporary)?);
+        count.add(&Suites::Variants.run(&temporary)?);
     }
     if let Some(programs) = programs {
         let (programs, shipped) = programs.join().map_err(|_| "the build of what the clusters run broke")?;
@@ -81,7 +85,15 @@ const LINTS: [(&str, &[&str]); 3] = [
 
 fn succeeds(name: &str, arguments: &[&str]) -> bool {
     println!("{name}: cargo {}", arguments.join(" "));
-    Command::new("cargo").args(arguments).status().is_ok_and(|status| status.success())
+    timed(name, || Command::new("cargo").args(arguments).status().is_ok_and(|status| status.success()))
+}
+
+/// Does it and tells how long it took.
+pub(super) fn timed<T>(what: &str, work: impl FnOnce() -> T) -> T {
+    let begun = Instant::now();
+    let result = work();
+    println!("{what} took {} s", begun.elapsed().as_secs());
+    result
 }
 
 /// Builds the pinned programs that are not there yet.

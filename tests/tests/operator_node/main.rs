@@ -64,7 +64,7 @@ async fn a_changed_setting_is_rolled_out_and_no_request_fails() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn replicas_are_changed_by_hand_and_by_load_and_no_request_fails() {
     let scene = served("scale", json!({})).await;
-    bed().await.cluster.add_metrics_server().await.unwrap();
+    bed().await.cluster().add_metrics_server().await.unwrap();
     let traffic = scene.traffic(4, Duration::from_millis(5));
     for wanted in [3, 2] {
         scene.kubectl(&["scale", "threatrelay/otx", &format!("--replicas={wanted}")]);
@@ -76,7 +76,7 @@ async fn replicas_are_changed_by_hand_and_by_load_and_no_request_fails() {
     let path = scene.path("apis/apps/v1", "deployments", "otx");
     let mut fewest = u64::MAX;
     let looked = async || {
-        let deployment = bed().await.cluster.api().get(&path).await.unwrap();
+        let deployment = bed().await.cluster().api().get(&path).await.unwrap();
         fewest = fewest.min(deployment["spec"]["replicas"].as_u64().unwrap());
         (deployment["spec"]["replicas"].clone(), deployment["status"]["readyReplicas"].clone())
     };
@@ -92,7 +92,7 @@ async fn another_version_of_the_operator_takes_over_and_leaves_the_pods_alone() 
     let scene = served("upgrade", json!({})).await;
     let pods = scene.pods().await;
     let traffic = scene.traffic(2, PAUSE);
-    let cluster = &bed().await.cluster;
+    let cluster = bed().await.cluster();
     let next = json!({"spec": {"template": {"metadata": {"annotations": {"version": "next"}}}}});
     cluster.api().merge(OPERATOR, &next).await.unwrap();
     cluster.rolled_out("threatrelay-system", "threatrelay-operator").await.unwrap();

@@ -8,29 +8,22 @@ use std::time::Duration;
 
 use reqwest::Certificate;
 use serde_json::{Value, json};
-use tests::binaries;
 use tests::cluster::pki::Authority;
-use tests::cluster::workload::restricted_pod;
-use tests::cluster::{Cluster, Image, Traefik};
+use tests::cluster::{Cluster, Traefik};
 use tests::eventually::Eventually;
 use tests::fake_otx::KEY;
-use tests::issuer::{Issuer, claims};
-use tests::operator::installed::{installed, list};
+use tests::operator::node::{Asked, Installed};
 use tests::readme::blocks;
 use tests::traffic::Traffic;
 use tokio::sync::OnceCell;
-
-/// An address of the bundled upstream's data.
-const OBSERVABLES: &str = r#"[{"type": "ip", "value": "203.0.113.31"}]"#;
 
 pub(crate) const OPERATOR: &str = "/apis/apps/v1/namespaces/threatrelay-system/deployments/threatrelay-operator";
 
 /// What all tests share.
 pub(crate) struct Bed {
-    pub(crate) cluster: Cluster,
+    installed: Installed,
     traefik: Traefik,
     authority: Authority,
-    issuer: Issuer,
 }
 
 pub(crate) async fn bed() -> &'static Bed {
@@ -40,42 +33,20 @@ pub(crate) async fn bed() -> &'static Bed {
 
 impl Bed {
     async fn new() -> Self {
-        let cluster = Cluster::start().await.unwrap();
-        cluster.load(&Image::of_dynamic("fake-otx", env!("CARGO_BIN_EXE_fake-otx")).unwrap()).unwrap();
-        cluster.load(&binaries::image("threatrelay").unwrap()).unwrap();
-        cluster.load(&binaries::image("threatrelay-operator").unwrap()).unwrap();
-        let traefik = cluster.add_traefik().await.unwrap();
-        apply(&cluster, &list(&installed(&values())));
-        cluster.rolled_out("threatrelay-system", "threatrelay-operator").await.unwrap();
-        let authority = Authority::new("test").unwrap();
-        Self { cluster, traefik, authority, issuer: Issuer::generate("cluster").unwrap() }
+        let installed = Installed::start(&[], &["fake-otx:8000"]).await;
+        let traefik = installed.cluster.add_traefik().await.unwrap();
+        Self { installed, traefik, authority: Authority::new("test").unwrap() }
     }
-}
 
-/// The images as they are loaded, and the bundled upstream.
-fn values() -> Value {
-    let image = |name: &str| {
-        json!({
-            "registry": "docker.io", "repository": format!("library/{name}"), "tag": "local", "pullPolicy": "Never",
-        })
-    };
-    json!({
-        "image": image("threatrelay-operator"),
-        "relay": {"image": image("threatrelay"), "allowedDestinations": ["fake-otx:8000"]},
-    })
+    pub(crate) fn cluster(&self) -> &Cluster {
+        &self.installed.cluster
+    }
 }
 
 /// What a user writes, as the README says.
 fn example() -> String {
     let mut relays = blocks().into_iter().filter(|block| block.text.contains("kind: ThreatRelay"));
     relays.next().unwrap().text
-}
-
-/// Applies a text, as `kubectl apply -f -` would.
-fn apply(cluster: &Cluster, text: &str) {
-    let file = tempfile::NamedTempFile::new().unwrap();
-    fs::write(file.path(), text).unwrap();
-    cluster.apply(file.path()).unwrap();
 }
 
 /// One test's relay.
@@ -91,13 +62,13 @@ impl Scene {
     /// Applies the example, with `changes` to it, and waits until the relay is ready.
     pub(crate) async fn with(prefix: &str, changes: Value) -> Self {
         let bed = bed().await;
-        let namespace = bed.cluster.restricted_namespace(prefix).await.unwrap();
+        let namespace = bed.cluster().restricted_namespace(prefix).await.unwrap();
         let scene = Self { bed, host: format!("{namespace}.soc.example"), before: Vec::new(), namespace };
         scene.prepare().await;
         let scene = Self { before: scene.names(), ..scene };
         let mut spec = json!({
             "upstream": {"baseUrl": "http://fake-otx:8000"},
-            "auth": {"audiences": [scene.audience()], "jwks": serde_json::to_string(&bed.issuer.jwks()).unwrap()},
+            "auth": {"audiences": [scene.audience()], "jwks": serde_json::to_string(&bed.installed.issuer.jwks()).unwrap()},
             "ingress": {"host": scene.host, "tls": {"secretName": "relay-tls"}},
             // So that every request asks OTX, and shows whose key it takes.
             "cache": {"enabled": false},
@@ -118,25 +89,25 @@ impl Scene {
     }
 
     pub(crate) fn kubectl(&self, arguments: &[&str]) -> String {
-        self.bed.cluster.kubectl(&[&["--namespace", &self.namespace], arguments].concat()).unwrap()
+        self.bed.cluster().kubectl(&[&["--namespace", &self.namespace], arguments].concat()).unwrap()
     }
 
     /// Waits as a user does, and says more than a user sees when it takes too long.
     pub(crate) fn ready(&self) {
         let wait = ["wait", "--for=condition=Ready", "threatrelay/otx", "--timeout=90s"];
-        let waited = self.bed.cluster.kubectl(&[&["--namespace", &self.namespace][..], &wait].concat());
+        let waited = self.bed.cluster().kubectl(&[&["--namespace", &self.namespace][..], &wait].concat());
         if let Err(error) = waited {
             let status = self.kubectl(&["get", "threatrelay", "otx", "--output=yaml"]);
             let pods = self.kubectl(&["get", "pods,events"]);
             let log = ["logs", "--namespace=threatrelay-system", "deployment/threatrelay-operator", "--tail=30"];
-            panic!("{error}\n{status}\n{pods}\n{}", self.bed.cluster.kubectl(&log).unwrap_or_default());
+            panic!("{error}\n{status}\n{pods}\n{}", self.bed.cluster().kubectl(&log).unwrap_or_default());
         }
     }
 
     /// Changes the resource's specification.
     pub(crate) async fn change(&self, spec: Value) {
         let path = self.path("apis/threatrelay.dev/v1alpha1", "threatrelays", "otx");
-        self.bed.cluster.api().merge(&path, &json!({"spec": spec})).await.unwrap();
+        self.bed.cluster().api().merge(&path, &json!({"spec": spec})).await.unwrap();
     }
 
     pub(crate) fn path(&self, group: &str, resource: &str, name: &str) -> String {
@@ -151,45 +122,23 @@ impl Scene {
     async fn prepare(&self) {
         let server = rcgen::ExtendedKeyUsagePurpose::ServerAuth;
         let (certificate, key) = self.bed.authority.certificate(&[&self.host], (&self.host, None), server).unwrap();
-        let container = json!({
-            "name": "fake-otx", "image": "docker.io/library/fake-otx:local", "args": ["--listen", "0.0.0.0:8000"],
-            "readinessProbe": {"tcpSocket": {"port": 8000}, "periodSeconds": 1},
-        });
-        let labels = json!({"app": "fake-otx"});
-        let deployment = json!({
-            "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "fake-otx"},
-            "spec": {
-                "replicas": 1, "selector": {"matchLabels": labels},
-                "template": {"metadata": {"labels": labels}, "spec": restricted_pod(container)},
-            },
-        });
-        let service = json!({
-            "apiVersion": "v1", "kind": "Service", "metadata": {"name": "fake-otx"},
-            "spec": {"selector": labels, "ports": [{"port": 8000}]},
-        });
         let tls = json!({
             "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "relay-tls"}, "type": "kubernetes.io/tls",
             "stringData": {"tls.crt": certificate, "tls.key": key},
         });
-        let api = self.bed.cluster.api();
-        api.apply(&self.path("apis/apps/v1", "deployments", "fake-otx"), &deployment).await.unwrap();
-        api.apply(&self.path("api/v1", "services", "fake-otx"), &service).await.unwrap();
-        api.apply(&self.path("api/v1", "secrets", "relay-tls"), &tls).await.unwrap();
+        self.bed.cluster().api().apply(&self.path("api/v1", "secrets", "relay-tls"), &tls).await.unwrap();
         self.store_key(KEY).await;
-        self.bed.cluster.rolled_out(&self.namespace, "fake-otx").await.unwrap();
+        self.bed.installed.serve_otx(&self.namespace, &[]).await;
     }
 
     /// Puts an OTX key into the user's Secret.
     pub(crate) async fn store_key(&self, key: &str) {
-        let secret = json!({
-            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "otx"}, "stringData": {"api-key": key},
-        });
-        self.bed.cluster.api().apply(&self.path("api/v1", "secrets", "otx"), &secret).await.unwrap();
+        self.bed.installed.store_key(&self.namespace, key).await;
     }
 
     /// One question over TLS to the Ingress's host; succeeds with the observables of the sightings.
     pub(crate) fn ask(&self) -> impl Fn() -> Asked + Clone + Send + 'static {
-        let outside = self.bed.cluster.forward(self.bed.traefik.https).unwrap();
+        let outside = self.bed.cluster().forward(self.bed.traefik.https).unwrap();
         let http = reqwest::Client::builder()
             .no_proxy()
             .timeout(Duration::from_secs(20))
@@ -197,15 +146,8 @@ impl Scene {
             .tls_certs_only([Certificate::from_pem(self.bed.authority.pem.as_bytes()).unwrap()])
             .build()
             .unwrap();
-        let mut claims = claims("", "visibility.amp.cisco.com");
-        claims["aud"] = self.audience().into();
-        claims.as_object_mut().unwrap().remove("key");
-        let token = self.bed.issuer.token(&claims).unwrap();
-        let url = format!("https://{}:{}/observe/observables", self.host, outside.port());
-        move || {
-            let request = http.post(&url).bearer_auth(&token).header("content-type", "application/json");
-            Box::pin(answered(request.body(OBSERVABLES)))
-        }
+        let origin = format!("https://{}:{}", self.host, outside.port());
+        self.bed.installed.ask(http, &origin, &self.audience())
     }
 
     /// Callers who ask all the time.
@@ -220,9 +162,9 @@ impl Scene {
     /// Calls of the fake OTX by whose key they carried; none of them is counted again.
     pub(crate) async fn take_calls_by_key(&self) -> BTreeMap<String, u64> {
         let path = self.path("api/v1", "services", "fake-otx");
-        let service = self.bed.cluster.api().field(&path, "/spec/clusterIP").await.unwrap();
+        let service = self.bed.cluster().api().field(&path, "/spec/clusterIP").await.unwrap();
         let inside = SocketAddr::new(service.as_str().unwrap().parse().unwrap(), 8000);
-        let url = format!("http://{}/-/calls", self.bed.cluster.forward(inside).unwrap());
+        let url = format!("http://{}/-/calls", self.bed.cluster().forward(inside).unwrap());
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
         let text = http.get(&url).send().await.unwrap().text().await.unwrap();
         http.post(&url).send().await.unwrap();
@@ -234,7 +176,7 @@ impl Scene {
     pub(crate) async fn pods(&self) -> BTreeMap<String, u64> {
         let selector = "app.kubernetes.io%2Finstance%3Dotx";
         let path = format!("/api/v1/namespaces/{}/pods?labelSelector={selector}", self.namespace);
-        let list = self.bed.cluster.api().get(&path).await.unwrap();
+        let list = self.bed.cluster().api().get(&path).await.unwrap();
         let pods = list["items"].as_array().unwrap().iter();
         pods.map(|pod| {
             let restarts = pod["status"]["containerStatuses"][0]["restartCount"].as_u64().unwrap_or_default();
@@ -265,20 +207,4 @@ impl Scene {
     ) -> T {
         Eventually::new(what).within(Duration::from_secs(90)).matches(look, is_it).await.unwrap()
     }
-}
-
-/// A question under way.
-pub(crate) type Asked = std::pin::Pin<Box<dyn Future<Output = Result<Vec<String>, String>> + Send>>;
-
-async fn answered(request: reqwest::RequestBuilder) -> Result<Vec<String>, String> {
-    let response = request.send().await.map_err(|error| format!("{error:?}"))?;
-    let (status, text) = (response.status(), response.text().await.map_err(|error| format!("{error:?}"))?);
-    let answer: Value = serde_json::from_str(&text).map_err(|_| format!("{status} {text}"))?;
-    let docs = answer["data"]["sightings"]["docs"].as_array().filter(|_| answer["errors"].is_null());
-    let docs = docs.ok_or_else(|| format!("{status} {text}"))?;
-    let mut values: Vec<_> =
-        docs.iter().filter_map(|doc| Some(doc["observables"][0]["value"].as_str()?.to_owned())).collect();
-    values.sort();
-    values.dedup();
-    Ok(values)
 }

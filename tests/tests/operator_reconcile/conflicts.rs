@@ -85,19 +85,24 @@ fn conflict(scene: &Scene, resource: &str, subresource: &str, occurrence: Occurr
     scene.proxy.arm(Plan { matching, occurrence, action: Action::Answer { status: 409, retry_after: None, commit } });
 }
 
+/// A child is deleted, and the write that makes it again is told that somebody else was faster, truly or not.
+pub(crate) async fn meets_another(scene: &Scene, resource: &str, name: &str) {
+    let (path, plural) = (scene.path(resource, name), resource.rsplit('/').next().unwrap());
+    for commit in [Commit::Before, Commit::After] {
+        conflict(scene, plural, "", Occurrence::Nth(1), commit);
+        let uid = scene.api.field(&path, "/metadata/uid").await.unwrap();
+        scene.api.delete(&path).await.unwrap();
+        scene.object(&format!("{resource} is back"), &path, |child| child["metadata"]["uid"] != uid).await;
+        let is_struck = |entry: &tests::faultproxy::trace::Entry| entry.struck && entry.call.resource == plural;
+        assert!(scene.proxy.trace().iter().any(is_struck), "no write of {plural} met a conflict");
+    }
+}
+
 #[tokio::test]
 async fn a_write_that_meets_another_is_decided_again_for_every_kind() {
     let scene = all_of("raced").await;
     for (resource, name) in CHILDREN {
-        let (path, plural) = (scene.path(resource, name), resource.rsplit('/').next().unwrap());
-        for commit in [Commit::Before, Commit::After] {
-            conflict(&scene, plural, "", Occurrence::Nth(1), commit);
-            let uid = scene.api.field(&path, "/metadata/uid").await.unwrap();
-            scene.api.delete(&path).await.unwrap();
-            scene.object(&format!("{resource} is back"), &path, |child| child["metadata"]["uid"] != uid).await;
-            let is_struck = |entry: &tests::faultproxy::trace::Entry| entry.struck && entry.call.resource == plural;
-            assert!(scene.proxy.trace().iter().any(is_struck), "no write of {plural} met a conflict");
-        }
+        meets_another(&scene, resource, name).await;
     }
     conflict(&scene, "threatrelays", "status", Occurrence::Nth(1), Commit::Before);
     scene.change("r", json!({"log": {"level": "debug"}})).await;

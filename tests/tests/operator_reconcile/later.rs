@@ -8,6 +8,8 @@ use tests::cluster::programs::Program;
 use tests::eventually::Eventually;
 use tests::operator::{Scene, condition, install_crd, service_monitors};
 
+use super::conflicts::meets_another;
+
 const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 const RELAYS: &str = "threatrelays.threatrelay.dev";
 /// Optional kinds are looked for every 24 to 36 seconds.
@@ -56,8 +58,7 @@ async fn optional_apis_that_come_later_are_used_without_a_restart() {
         let found = scene.api.get(&scene.path(resource, "theirs")).await.unwrap();
         assert!(!found["metadata"]["managedFields"].to_string().contains("threatrelay-operator"), "{kind}: {found}");
         // What is deleted is seen, though the watch began late.
-        scene.api.delete(&scene.path(resource, "r")).await.unwrap();
-        scene.object(&format!("the {kind} is back"), &scene.path(resource, "r"), |_| true).await;
+        meets_another(&scene, resource, "r").await;
     }
     scene.change("r", json!({"gateway": null, "monitoring": {"serviceMonitor": null}})).await;
     for (resource, _) in children {
@@ -111,10 +112,13 @@ async fn a_resource_that_cannot_be_read_is_told_and_stops_no_other() {
     scene.ready("good").await;
     let relay = scene.becomes("bad", "Ready", "False/InvalidSpec").await;
     assert!(relay["status"].to_string().contains("cannot be read"), "{relay}");
+    assert_eq!(condition(&relay, "Stalled"), "True/InvalidSpec");
     scene.change("good", json!({"replicas": 3})).await;
     scene
         .object("three are wanted", &scene.path("apps/v1/deployments", "good"), |live| live["spec"]["replicas"] == 3)
         .await;
     scene.change("bad", json!({"answers": "rich"})).await;
     scene.ready("bad").await;
+    let no_longer = |relay: &Value| condition(relay, "Stalled").is_empty();
+    scene.object("it is stalled no longer", &scene.relay("bad"), no_longer).await;
 }

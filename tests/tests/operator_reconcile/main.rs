@@ -2,6 +2,7 @@
 //! namespace and an operator of its own.
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+mod asleep;
 mod children;
 mod conflicts;
 mod later;

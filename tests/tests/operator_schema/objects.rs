@@ -1,28 +1,10 @@
 //! The built objects on a real API server that enforces the restricted Pod Security Standard: it takes them, and stores
 //! them as they were applied.
 
-use serde_json::{Value, json};
-use tests::custom_resource::{full, list, merge, minimal, objects, observed};
+use serde_json::json;
+use tests::custom_resource::{full, list, lost, merge, minimal, objects, observed};
 
 use super::server::plane;
-
-/// What `wanted` says and `stored` says otherwise.
-fn lost(wanted: &Value, stored: &Value, at: &str, found: &mut Vec<String>) {
-    match (wanted, stored) {
-        (Value::Object(wanted), Value::Object(stored)) => {
-            for (key, value) in wanted {
-                lost(value, stored.get(key).unwrap_or(&Value::Null), &format!("{at}/{key}"), found);
-            }
-        }
-        (Value::Array(wanted), Value::Array(stored)) if wanted.len() == stored.len() => {
-            for (index, (wanted, stored)) in wanted.iter().zip(stored).enumerate() {
-                lost(wanted, stored, &format!("{at}/{index}"), found);
-            }
-        }
-        _ if wanted == stored => {}
-        _ => found.push(format!("{at}: {wanted} is stored as {stored}")),
-    }
-}
 
 #[tokio::test]
 async fn a_real_api_server_takes_every_object_and_stores_it_as_it_was_applied() {
@@ -44,7 +26,7 @@ async fn a_real_api_server_takes_every_object_and_stores_it_as_it_was_applied() 
             let path = format!("{collection}/{}", object["metadata"]["name"].as_str().unwrap());
             let stored = plane.api().apply(&path, &object).await.unwrap();
             let mut found = Vec::new();
-            lost(&object, &stored, "", &mut found);
+            lost(&object, &stored, "", &PartialEq::eq, &mut found);
             assert_eq!(found, [""; 0], "{collection}");
             let again = plane.api().apply(&path, &object).await.unwrap();
             // Controllers write statuses meanwhile, which is a version but no generation.

@@ -191,6 +191,63 @@ async fn an_observable_is_looked_up_by_keyboard_alone_and_nobody_else_is_asked()
 }
 
 #[tokio::test]
+async fn the_age_of_what_is_shown_is_the_age_of_otxs_answer() {
+    let (fake, relay) = bundled().await;
+    let mut tab = Tab::open(1000, "light").await;
+    tab.go(&url(&relay)).await;
+    // The relay remembers; only what it asked OTX again would be young.
+    let asked = std::time::Instant::now();
+    let _ = relay.observe(&[("domain", "evil.example")]).await;
+    let since = std::time::Instant::now();
+    while since.elapsed() < std::time::Duration::from_millis(2100) {
+        tab.wait_for("true").await;
+    }
+    let calls = fake.total();
+    let least = since.elapsed().as_secs();
+    look_up(&mut tab, "evil.example", &relay.token()).await;
+    let answer = text(&mut tab, "#answer").await;
+    let age = answer.split("OTX said this ").nth(1).unwrap().split(' ').next().unwrap().parse::<u64>().unwrap();
+    assert!((least..=asked.elapsed().as_secs()).contains(&age), "{age} s, at least {least} s: {answer}");
+    assert_eq!(fake.total(), calls, "OTX was asked again");
+    look_up(&mut tab, "nobody.example", &relay.token()).await;
+    assert!(fake.total() > calls);
+    let answer = text(&mut tab, "#answer").await;
+    let age = answer.split("OTX said this ").nth(1).unwrap().split(' ').next().unwrap().parse::<u64>().unwrap();
+    assert!(age < least, "{age} s for what was just asked: {answer}");
+}
+
+#[tokio::test]
+async fn what_was_asked_of_nobody_has_no_age() {
+    let (_fake, relay) = bundled().await;
+    let asked = relay.post("/observe/observables", tests::relay::payload(&[("ip", "192.168.0.1")])).await;
+    assert_eq!((asked.status, asked.headers.get("x-cache-age")), (200, None));
+    let asked = relay.post("/observe/observables", tests::relay::payload(&[("ip", "203.0.113.7")])).await;
+    assert_eq!(asked.headers["x-cache-age"], "0");
+}
+
+#[tokio::test]
+async fn passive_dns_is_shown_apart_from_pulses() {
+    let fake = FakeOtx::start().await.unwrap();
+    let builder = Builder::new(&fake.url()).rich().set("THREATRELAY_PAGE_LOOKUP", "true");
+    let relay = builder.set("THREATRELAY_OTX_PASSIVE_DNS", "10").start().await;
+    let mut tab = Tab::open(360, "dark").await;
+    tab.go(&url(&relay)).await;
+    look_up(&mut tab, "evil.example", &relay.token()).await;
+    let answer = text(&mut tab, "#answer").await;
+    for words in [
+        "Known: in 3 pulses of OTX.",
+        "Passive DNS",
+        "evil.example resolved to 203.0.113.7",
+        "2025-12-01 to 2026-02-11",
+    ] {
+        assert!(answer.contains(words), "no {words} in {answer}");
+    }
+    assert_eq!(tab.value("document.documentElement.scrollWidth").await, json!(360));
+    assert_eq!(tab.value(FAINT).await, json!([]));
+    assert_eq!(tab.complaints(), [""; 0]);
+}
+
+#[tokio::test]
 async fn an_error_is_shown_with_the_id_of_its_trace() {
     let (_fake, relay) = bundled().await;
     let mut tab = Tab::open(360, "dark").await;

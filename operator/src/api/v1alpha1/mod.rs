@@ -158,7 +158,7 @@ pub struct ThreatRelaySpec {
 
     /// How much an answer says: `parity` gives exactly the original relay's documents, `rich` more of what OTX knows.
     ///
-    /// Example: `rich`
+    /// Example: `parity`
     pub answers: Answers,
 
     /// An Ingress in front of the relay. Default: none.
@@ -205,8 +205,8 @@ pub struct ThreatRelaySpec {
 #[serde(rename_all = "lowercase")]
 #[expect(missing_docs, reason = "docs of variants would change the schema")]
 pub enum Answers {
-    #[default]
     Parity,
+    #[default]
     Rich,
 }
 

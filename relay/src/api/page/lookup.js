@@ -47,6 +47,19 @@ const pulse = (data, sighting) => {
   if (sighting.description) card.append(make("p", sighting.description.slice(0, 600), "faint"));
   return card;
 };
+const resolved = (sighting) => {
+  const card = make("article");
+  const list = make("dl");
+  for (const {source, related, relation_info: seen} of sighting.relations) {
+    row(list, `${day(seen.first)} to ${day(seen.last)}`, [make("span", `${source.value} resolved to ${related.value}`)]);
+  }
+  card.append(make("h3", sighting.title), list);
+  return card;
+};
+const ago = (seconds) => {
+  const [count, unit] = seconds < 120 ? [seconds, "second"] : [Math.floor(seconds / 60), "minute"];
+  return `OTX said this ${count} ${unit}${count === 1 ? "" : "s"} ago.`;
+};
 const tone = {Clean: "good", Common: "good", Malicious: "bad", Suspicious: "warn"};
 const show = (answer) => {
   const place = at("answer");
@@ -57,7 +70,8 @@ const show = (answer) => {
     place.append(line);
   }
   if (!answer.data) return;
-  const sightings = docs(answer.data, "sightings");
+  const seen = docs(answer.data, "sightings");
+  const sightings = seen.filter((it) => !it.relations);
   const count = sightings.length;
   const head = count === 0 ? "Not in any pulse of OTX." : `Known: in ${count} ${count === 1 ? "pulse" : "pulses"} of OTX.`;
   place.append(make("h3", head));
@@ -68,6 +82,7 @@ const show = (answer) => {
     place.append(line);
   }
   for (const sighting of sightings) place.append(pulse(answer.data, sighting));
+  for (const sighting of seen.filter((it) => it.relations)) place.append(resolved(sighting));
 };
 at("ask").addEventListener("submit", async (event) => {
   event.preventDefault();
@@ -81,10 +96,11 @@ at("ask").addEventListener("submit", async (event) => {
       headers: {Authorization: `Bearer ${at("token").value.trim()}`, "Content-Type": "application/json"},
       body: JSON.stringify([{type: at("type").value, value: at("value").value.trim()}]),
     });
-    const trace = response.headers.get("x-trace-id");
+    const [trace, age] = [response.headers.get("x-trace-id"), response.headers.get("x-cache-age")];
     const body = await response.json();
     show(body);
     if (body.message) place.append(make("p", `Error ${body.code}: ${body.message}`, "bad"));
+    if (age !== null) place.append(make("p", ago(Number(age)), "faint"));
     place.append(make("p", `Trace ${trace}`, "faint"));
   } catch (error) {
     place.replaceChildren(make("p", `The relay could not be asked: ${error.message}`, "bad"));

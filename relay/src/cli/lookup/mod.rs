@@ -194,7 +194,7 @@ pub(super) fn is_unreachable(failure: &Failure) -> bool {
 
 fn failure_of(notice: &Notice) -> Option<&Failure> {
     match notice {
-        Notice::PulseNotAsked { failure, .. } => Some(failure),
+        Notice::PulseNotAsked { failure, .. } | Notice::PassiveDnsNotAsked { failure } => Some(failure),
         Notice::Capped { .. } | Notice::Stale { .. } => None,
     }
 }

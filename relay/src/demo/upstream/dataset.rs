@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use serde::Deserialize;
 
 use super::indicator::{Asked, IndicatorType};
+use super::passive_dns::DnsRecord;
 use super::pulse::{FalsePositive, Pulse, Row};
 
 /// The material of a [`Dataset`].
@@ -21,6 +22,8 @@ pub struct Content {
     pub files: Vec<HashGroup>,
     /// What OTX itself says of an indicator.
     pub remarks: Vec<Remark>,
+    /// What passive DNS has seen.
+    pub dns: Vec<DnsRecord>,
 }
 
 /// Someone with an API key.

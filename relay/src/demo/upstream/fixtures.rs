@@ -25,6 +25,7 @@ pub(super) fn content() -> Result<Content, FixtureError> {
         pulses: PULSES.into_iter().map(|(name, text)| read(name, text)).collect::<Result<_, _>>()?,
         files: read("files", include_str!("../fixtures/files.json"))?,
         remarks: read("remarks", include_str!("../fixtures/remarks.json"))?,
+        dns: read("dns", include_str!("../fixtures/dns.json"))?,
     })
 }
 

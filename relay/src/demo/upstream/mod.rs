@@ -10,6 +10,7 @@ mod fixtures;
 mod general;
 mod indicator;
 mod listing;
+mod passive_dns;
 mod pulse;
 
 use std::sync::Arc;
@@ -28,10 +29,12 @@ pub use self::dataset::{Account, Content, Dataset, FixtureError, HashGroup, Plac
 pub use self::indicator::{Asked, IndicatorType, Refusal};
 pub use self::listing::ListedRow;
 pub(super) use self::listing::Paging;
+pub use self::passive_dns::DnsRecord;
 pub use self::pulse::{AttackId, Author, FalsePositive, Group, MalwareFamily, Pulse, Reception, Row};
 
 use self::detail::{Detail, Found, Summary};
 use self::general::General;
+use self::passive_dns::PassiveDns;
 
 /// The header that carries an OTX key.
 pub const KEY_HEADER: &str = "x-otx-api-key";
@@ -47,6 +50,7 @@ pub fn router(dataset: Arc<Dataset>) -> Router {
         .route("/api/v1/user/me", get(me))
         .route("/api/v1/users/me", get(me))
         .route("/api/v1/indicators/{slug}/{value}/general", get(general))
+        .route("/api/v1/indicators/{slug}/{value}/passive_dns", get(passive_dns))
         .route("/api/v1/indicators/{slug}/{value}", get(general))
         .route("/api/v1/pulses/{id}", get(pulse))
         .route("/api/v1/pulses/{id}/indicators", get(listing))
@@ -89,6 +93,12 @@ async fn general(State(dataset): Known, Path((slug, value)): Path<(String, Strin
         General::about(&asked, &dataset, viewer).map(|general| json_body(StatusCode::OK, &general))
     });
     ([(CACHE_CONTROL, "max-age=0")], answer).into_response()
+}
+
+async fn passive_dns(State(dataset): Known, Path((slug, value)): Path<(String, String)>) -> Response {
+    let answer = Asked::read(&slug, &value)
+        .and_then(|asked| PassiveDns::about(&asked, &dataset).map(|records| json_body(StatusCode::OK, &records)));
+    answer.into_response()
 }
 
 /// The page about an indicator that OTX does not know.

@@ -18,6 +18,8 @@ pub struct Distinct {
     pub warm: u64,
     /// Resident memory at the end.
     pub after: u64,
+    /// What the cache says that it holds at the end, in bytes.
+    pub cached: u64,
     /// The most at any time.
     pub peak: u64,
     /// Lines of metrics.
@@ -50,8 +52,11 @@ pub async fn distinct(relay: &Path, (first, more): (usize, usize), cache: u64) -
     ask(&stage, 1..first).await?;
     let warm = footprint.resident();
     ask(&stage, first..all).await?;
-    let series = metrics(&stage).await?.lines().filter(|line| !line.starts_with('#')).count();
-    Ok(Distinct { idle, warm, after: footprint.resident(), peak: footprint.peak(), series })
+    let metrics = metrics(&stage).await?;
+    let series = metrics.lines().filter(|line| !line.starts_with('#')).count();
+    let cached = metrics.lines().find_map(|line| line.strip_prefix("relay_cache_bytes ")?.parse().ok());
+    let cached = cached.ok_or_else(|| BenchError::new("no relay_cache_bytes among the metrics"))?;
+    Ok(Distinct { idle, warm, after: footprint.resident(), cached, peak: footprint.peak(), series })
 }
 
 /// Sends the requests of these numbers, over several connections.
