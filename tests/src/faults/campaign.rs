@@ -129,15 +129,15 @@ pub fn plans(reference: &Reference, family: Family, tier: Tier) -> Vec<Plan> {
 }
 
 /// An event is made up for by a later one of the same object. What people write once has no later one, and an API server
-/// that never tells of it is none. Limits are about pods, of which no status tells by whom they are forbidden. While the
-/// operator is paused, what goes stays away.
+/// that never tells of it is none. Limits are about pods. While the operator is paused, or the resource is
+/// being deleted, what goes stays away.
 fn is_possible(fault: Fault, step: &str, place: &Place) -> bool {
     let is_of = |plurals: &[&str]| plurals.contains(&&*place.resource);
     match fault {
         Fault::Stream(Stream::Withheld(_)) => !is_of(&["threatrelays", "secrets", "configmaps"]),
         Fault::Refused(Refusal::Limits) => is_of(&["pods"]),
         Fault::Refused(Refusal::PolicyForbids) => !is_of(&["pods"]),
-        Fault::Edited(Edit::Removal) => step != "paused",
+        Fault::Edited(Edit::Removal) => !["paused", "held"].contains(&step),
         _ => true,
     }
 }
@@ -196,13 +196,11 @@ fn is_used((workload, step): (&str, &str), right: &Place) -> bool {
 /// Of the dear families every n-th, counted so that every fault and every place has its turn.
 fn thinned(plans: Vec<Plan>, family: Family) -> Vec<Plan> {
     let every = match family {
-        Family::Crash => 1,
+        Family::Crash | Family::Leaders | Family::Servers => 1,
         Family::TwoCrashes | Family::Stale => 2,
-        Family::Write => 5,
+        Family::Write | Family::Killed => 5,
         Family::Read => 13,
         Family::Stream => 31,
-        Family::Killed => 5,
-        Family::Leaders | Family::Servers => 1,
         Family::Rights => 6,
         Family::Refusals => 4,
         Family::Edits => 7,

@@ -47,7 +47,7 @@ pub fn broken(record: &Record) -> Vec<Finding> {
             }
         }
     }
-    findings.extend(beside_the_holder(record));
+    findings.extend(beside_the_holder([&record.trace, &record.second]));
     findings
 }
 
@@ -56,9 +56,9 @@ fn revision(entry: &Entry) -> Option<u64> {
 }
 
 /// Writes of the one of two operators that did not hold the lease at their revision.
-fn beside_the_holder(record: &Record) -> Vec<Finding> {
+fn beside_the_holder(traces: [&[Entry]; 2]) -> Vec<Finding> {
     let done = |entry: &Entry| entry.status.is_some_and(|status| status < 300) && entry.call.class() == Class::Write;
-    let all = [&record.trace, &record.second].into_iter().enumerate();
+    let all = traces.into_iter().enumerate();
     let done: Vec<_> =
         all.flat_map(|(who, trace)| trace.iter().filter(|entry| done(entry)).map(move |e| (who, e))).collect();
     let is_lease = |entry: &Entry| entry.call.resource == "leases";
@@ -233,5 +233,20 @@ mod tests {
         }
         let made = entry(Verb::Apply, "services", &child("", "1", ours()));
         assert_eq!([8, 9].map(|read| known.of_deleted(&made, read).is_some()), [false, true]);
+    }
+
+    #[test]
+    fn of_two_who_writes_without_the_lease_is_seen() {
+        let at = |resource: &str, revision: u32| {
+            let resource_version = Some(revision.to_string());
+            Entry { resource_version, ..entry(Verb::Update, resource, &json!({})) }
+        };
+        let second = [at("leases", 20), at("services", 21)];
+        let writes = |revisions: &[u32]| {
+            let own = revisions.iter().map(|revision| at("services", *revision));
+            let first: Vec<_> = [at("leases", 10)].into_iter().chain(own).collect();
+            beside_the_holder([&first, &second]).len()
+        };
+        assert_eq!((writes(&[11, 19]), writes(&[19, 22]), writes(&[22, 23])), (0, 0, 2));
     }
 }

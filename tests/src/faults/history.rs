@@ -87,10 +87,13 @@ impl Chronicle {
         self.live.iter().filter(|(key, _)| key.0 == "ThreatRelay").map(|(_, object)| object)
     }
 
-    /// Each status is about the spec that is there.
+    /// Each status is about the spec that is there. Of what is being deleted nothing is said any more.
     #[must_use]
     pub fn is_current(&self) -> bool {
-        self.relays().all(|relay| relay["status"]["observedGeneration"] == relay["metadata"]["generation"])
+        self.relays().all(|relay| {
+            let is_deleted = !relay["metadata"]["deletionTimestamp"].is_null();
+            is_deleted || relay["status"]["observedGeneration"] == relay["metadata"]["generation"]
+        })
     }
 
     /// A status says that a change is under way.
@@ -211,5 +214,24 @@ fn end_all_but(namespaces: &Namespaces, kind: &ApiResource, listed: &BTreeSet<(S
             }
             !missing.is_empty()
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_object_whose_end_was_missed_ends_when_another_has_its_name() {
+        let key = || ("Service".to_owned(), "r".to_owned());
+        let object = |uid: &str, version: &str| json!({"metadata": {"uid": uid, "resourceVersion": version}});
+        let mut chronicle = Chronicle::default();
+        for (uid, version) in [("one", "1"), ("one", "2"), ("two", "5")] {
+            chronicle.note(key(), object(uid, version), false);
+        }
+        assert_eq!(chronicle.counts(), BTreeMap::from([(key(), (2, 1))]));
+        assert_eq!(chronicle.live()[&key()]["metadata"]["uid"], "two");
     }
 }

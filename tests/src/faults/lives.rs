@@ -9,7 +9,7 @@ use threatrelay_operator::broken::Defect;
 use tokio::sync::RwLockReadGuard;
 
 use super::fault::Fault;
-use super::operator::{Log, Operator, settings};
+use super::operator::{IMAGE, Log, Operator, settings};
 use super::stage::comes_true;
 use crate::cluster::Access;
 use crate::faultproxy::FaultProxy;
@@ -25,9 +25,6 @@ const LEADING: Duration = Duration::from_mins(1);
 
 /// What an operator logs when it is elected.
 pub(super) const LEADS: &str = "\"leading\"";
-
-/// The image for relays until an upgrade.
-const IMAGE: &str = "registry.example/threatrelay:1.0.0";
 
 /// The operators of a run.
 pub(super) struct Lives {

@@ -24,13 +24,17 @@ struct Flags {
     settings: Settings,
 }
 
+/// The image for relays that no flag names.
+pub(super) const IMAGE: &str = "registry.example/threatrelay:1.0.0";
+
 /// The settings that these flags amount to.
 ///
 /// # Panics
 /// When they are wrong.
 #[must_use]
 pub fn settings(flags: &[&str]) -> Settings {
-    let all = ["operator", "--leader-election", "false"].iter().chain(flags);
+    let image: &[&str] = if flags.contains(&"--relay-image") { &[] } else { &["--relay-image", IMAGE] };
+    let all = ["operator", "--leader-election", "false"].iter().chain(image).chain(flags);
     Flags::try_parse_from(all).expect("flags of the operator").settings
 }
 

@@ -124,19 +124,19 @@ impl Stage<'_> {
     }
 
     pub(super) fn generation(&self) -> Option<i64> {
-        relays(&self.chronicle.borrow()).find_map(|relay| relay["metadata"]["generation"].as_i64())
+        self.chronicle.borrow().relays().find_map(|relay| relay["metadata"]["generation"].as_i64())
     }
 
     /// A reconcile began after request number `from`.
     fn has_looked(&self, from: u64) -> bool {
-        let is_absent = relays(&self.chronicle.borrow()).next().is_none();
+        let is_absent = self.chronicle.borrow().relays().next().is_none();
         let is_look = |entry: &Entry| entry.call.verb == Verb::Get && entry.call.resource == "threatrelays";
         is_absent || self.proxy.trace().iter().any(|entry| entry.number > from && is_look(entry))
     }
 
     /// The resource as it is.
     pub(super) fn relay(&self) -> Option<Arc<Value>> {
-        relays(&self.chronicle.borrow()).next().cloned()
+        self.chronicle.borrow().relays().next().cloned()
     }
 
     /// Writes that are about relays; a lease is written all the time.
@@ -151,7 +151,7 @@ impl Stage<'_> {
         let deadline = tokio::time::Instant::now() + patience;
         let mut chronicle = self.chronicle.clone();
         let is_so =
-            |chronicle: &Chronicle| state(chronicle.live(), self.namespace) == *expected && is_current(chronicle);
+            |chronicle: &Chronicle| state(chronicle.live(), self.namespace) == *expected && chronicle.is_current();
         loop {
             let is_late = tokio::time::timeout_at(deadline, chronicle.wait_for(is_so)).await.is_err();
             if is_late {
@@ -179,9 +179,9 @@ impl Stage<'_> {
             let now = (chronicle.seen.len(), self.writes());
             if now != before
                 || !self.has_looked(from)
-                || !is_current(&chronicle)
+                || !chronicle.is_current()
                 || has_orphans(&chronicle)
-                || is_under_way(&chronicle)
+                || chronicle.is_under_way()
             {
                 before = now;
                 since = Instant::now();
@@ -195,26 +195,9 @@ impl Stage<'_> {
     }
 }
 
-fn relays(chronicle: &Chronicle) -> impl Iterator<Item = &Arc<Value>> {
-    chronicle.live().iter().filter(|(key, _)| key.0 == "ThreatRelay").map(|(_, object)| object)
-}
-
-/// The status is about the spec that is there. Of a resource that is being deleted nothing is said any more.
-fn is_current(chronicle: &Chronicle) -> bool {
-    let is_deleted = |relay: &Value| !relay["metadata"]["deletionTimestamp"].is_null();
-    let is_seen = |relay: &Value| relay["status"]["observedGeneration"] == relay["metadata"]["generation"];
-    relays(chronicle).all(|relay| is_deleted(relay) || is_seen(relay))
-}
-
-fn is_under_way(chronicle: &Chronicle) -> bool {
-    let conditions =
-        relays(chronicle).flat_map(|relay| relay["status"]["conditions"].as_array().into_iter().flatten());
-    conditions.into_iter().any(|condition| condition["type"] == "Reconciling")
-}
-
 /// Objects whose owner is gone: the garbage collector is not done.
 fn has_orphans(chronicle: &Chronicle) -> bool {
-    let uids: Vec<&Value> = relays(chronicle).map(|relay| &relay["metadata"]["uid"]).collect();
+    let uids: Vec<&Value> = chronicle.relays().map(|relay| &relay["metadata"]["uid"]).collect();
     chronicle.live().values().any(|object| {
         let owners = object["metadata"]["ownerReferences"].as_array().into_iter().flatten();
         owners.into_iter().any(|owner| owner["kind"] == "ThreatRelay" && !uids.contains(&&owner["uid"]))

@@ -39,10 +39,8 @@ impl Operator {
         let kubeconfig = folder.path().join("kubeconfig");
         std::fs::write(&kubeconfig, access.kubeconfig()).expect("the operator's kubeconfig");
         let log = File::create(folder.path().join("log")).expect("the operator's log");
-        let image: &[&str] = match flags.contains(&"--relay-image") {
-            true => &[],
-            false => &["--relay-image", "registry.example/threatrelay:1.0.0"],
-        };
+        let is_named = flags.contains(&"--relay-image");
+        let image: &[&str] = if is_named { &[] } else { &["--relay-image", "registry.example/threatrelay:1.0.0"] };
         let child = Command::new(program)
             .arg("run")
             .args(image)

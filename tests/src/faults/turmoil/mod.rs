@@ -60,7 +60,7 @@ impl<'a> Turmoil<'a> {
 }
 
 /// What has to be seen within so long on a machine that has other work, too.
-const SEEN: std::time::Duration = std::time::Duration::from_secs(60);
+const SEEN: std::time::Duration = std::time::Duration::from_mins(1);
 
 fn unseen(rule: &'static str, what: String) -> Finding {
     Finding { rule, what }

@@ -146,7 +146,7 @@ async fn limited(stage: &Stage<'_>, kind: &str, spec: &Value) -> Vec<String> {
     let path = stage.path("api/v1", &plural, "narrow");
     if kind == "ResourceQuota" {
         let look = || async { stage.api.field(&path, "/status/hard").await.is_ok_and(|hard| hard == spec["hard"]) };
-        assert!(comes_true(Duration::from_secs(60), look).await, "the quota is not counted");
+        assert!(comes_true(Duration::from_mins(1), look).await, "the quota is not counted");
     }
     vec![path]
 }
@@ -181,6 +181,6 @@ async fn policy(stage: &Stage<'_>, plural: &str, reason: &str) -> Vec<String> {
     let probe = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "probe"}});
     let dry = format!("{}?dryRun=All", stage.path("api/v1", "configmaps", ""));
     let look = || async { stage.api.create(&dry, &probe).await.is_err_and(|error| error.status().is_some()) };
-    assert!(comes_true(Duration::from_secs(60), look).await, "the policy is not in force");
+    assert!(comes_true(Duration::from_mins(1), look).await, "the policy is not in force");
     vec![format!("{GROUP}/{bindings}/{name}"), format!("{GROUP}/{policies}/{name}")]
 }
