@@ -45,8 +45,18 @@ mod tests {
 
     #[test]
     fn amounts_are_equal_in_every_spelling() {
-        for (one, other) in [("1", "1000m"), ("0.5", "500m"), ("1Gi", "1024Mi"), ("1.5Gi", "1536Mi"), ("2k", "2000")]
-        {
+        for (one, other) in [
+            ("1", "1000m"),
+            ("0.5", "500m"),
+            ("1Gi", "1024Mi"),
+            ("1.5Gi", "1536Mi"),
+            ("2k", "2000"),
+            ("2Ki", "2048"),
+            ("1Ti", "1024Gi"),
+            ("2M", "2000k"),
+            ("2G", "2000M"),
+            ("2T", "2000G"),
+        ] {
             assert_eq!(thousandths(&one.into()), thousandths(&other.into()), "{one} {other}");
             assert!(thousandths(&one.into()).is_some(), "{one}");
         }
