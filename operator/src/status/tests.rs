@@ -196,6 +196,20 @@ fn a_resource_that_cannot_be_read_is_invalid_and_stalled() {
 }
 
 #[test]
+fn what_could_not_be_read_for_want_of_a_right_is_told_and_what_was_known_stays() {
+    let before = compute(&facts(&ThreatRelayStatus::default()), at(1));
+    let source = kube::core::Status::failure("services \"r\" is forbidden: User \"o\" cannot get it", "Forbidden");
+    let source = Box::new(kube::Error::Api(Box::new(source)));
+    let error = CallError::Refused { what: "get Service \"r\"".to_owned(), source };
+    let status = unread(&before, Some(5), &error, at(2));
+    assert_eq!(words(&status, READY), Some(pair("False", Reason::Forbidden)));
+    assert_eq!(words(&status, STALLED), Some(pair("True", Reason::Forbidden)));
+    assert_eq!(words(&status, AVAILABLE), words(&before, AVAILABLE));
+    assert_eq!((status.observed_generation, status.replicas), (Some(5), before.replicas));
+    assert!(status.conditions.iter().any(|condition| condition.message.contains("get Service \"r\"")));
+}
+
+#[test]
 fn a_relay_of_no_pods_is_as_described_and_answers_nobody() {
     let before = ThreatRelayStatus::default();
     let none = Workload { replicas: 0, ready: 0, wanted: 0, ..workload() };
