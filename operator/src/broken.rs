@@ -32,11 +32,15 @@ pub enum Defect {
     FinalizerWritten,
     /// The status names a generation before it is about it.
     ObservedTooEarly,
+    /// The status is about the Deployment as it was before it was changed.
+    StatusOfBefore,
+    /// What is made for a resource is made, too, while it is being deleted.
+    MadeWhileDeleted,
 }
 
 impl Defect {
     /// Every defect.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::NoOwner,
         Self::ReadyBeforePods,
         Self::DeletedByName,
@@ -49,6 +53,8 @@ impl Defect {
         Self::UserSecretWritten,
         Self::FinalizerWritten,
         Self::ObservedTooEarly,
+        Self::StatusOfBefore,
+        Self::MadeWhileDeleted,
     ];
 }
 

@@ -24,7 +24,7 @@ const SILENCE: Duration = Duration::from_secs(80);
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
     /// The API server refused, or could not be reached.
-    #[error("cannot {what}: {source}")]
+    #[error("cannot {what}: {}", words(.source))]
     Refused {
         /// What was tried.
         what: String,
@@ -39,6 +39,14 @@ pub enum CallError {
         /// The limit.
         limit: Duration,
     },
+}
+
+/// The server's words, or why it has none.
+fn words(source: &kube::Error) -> String {
+    match source {
+        kube::Error::Api(status) => status.message.clone(),
+        other => other.to_string(),
+    }
 }
 
 impl CallError {
@@ -58,6 +66,17 @@ impl CallError {
     #[must_use]
     pub fn is_conflict(&self) -> bool {
         self.status().is_some_and(|status| status.code == 409)
+    }
+
+    /// The operator lacks the right, or is not known. (Admission answers 401 and 403, too, in words of its own: those are
+    /// about the object.)
+    #[must_use]
+    pub fn is_unauthorized(&self) -> bool {
+        self.status().is_some_and(|status| match status.code {
+            401 => status.message == "Unauthorized",
+            403 => status.message.contains(" is forbidden: User \""),
+            _ => false,
+        })
     }
 
     /// There is no such object, or no such kind.
@@ -127,5 +146,36 @@ pub async fn call_for<T>(
         Ok(Ok(value)) => Ok(value),
         Ok(Err(source)) => Err(CallError::Refused { what: what.into(), source: Box::new(source) }),
         Err(_) => Err(CallError::Silent { what: what.into(), limit }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(code: u16, message: &str) -> CallError {
+        let mut status = kube::core::Status::failure(message, "");
+        status.code = code;
+        CallError::Refused {
+            what: "apply Service \"r\"".to_owned(),
+            source: Box::new(kube::Error::Api(Box::new(status))),
+        }
+    }
+
+    #[test]
+    fn a_missing_right_is_told_from_a_refusal_by_admission_in_whatever_words() {
+        let right = "services \"r\" is forbidden: User \"operator\" cannot patch resource \"services\"";
+        let policy = "services \"r\" is forbidden: ValidatingAdmissionPolicy 'p' denied request: cannot be made here";
+        for (code, message, expected) in [
+            (403, right, true),
+            (401, "Unauthorized", true),
+            (403, policy, false),
+            (403, "services \"r\" is forbidden: exceeded quota: q", false),
+            (401, "services \"r\" is invalid: denied request", false),
+        ] {
+            let error = refused(code, message);
+            assert_eq!(error.is_unauthorized(), expected, "{message}");
+            assert_eq!(error.to_string(), format!("cannot apply Service \"r\": {message}"));
+        }
     }
 }

@@ -45,7 +45,7 @@ fn main() -> ExitCode {
             })),
             Ok(reference) => {
                 let reference = Arc::new(reference);
-                let all = Family::ALL.into_iter().flat_map(|family| plans(&reference, family, Tier::Always));
+                let all = Family::OF_REQUESTS.into_iter().flat_map(|family| plans(&reference, family, Tier::Always));
                 trials.extend(all.map(|plan| {
                     let (ground, reference, report) =
                         (Arc::clone(&ground), Arc::clone(&reference), Arc::clone(&report));

@@ -1,4 +1,4 @@
-//! Twelve defects planted in the operator, and for each the plan that notices it: the sound operator comes through the
+//! Fourteen defects planted in the operator, and for each the plan that notices it: the sound operator comes through the
 //! plan, the one with just this defect does not. Needs the feature `broken-variants`.
 #![expect(clippy::expect_used, reason = "a failed step is a failed test")]
 
@@ -22,13 +22,14 @@ fn plan(defect: Defect) -> &'static str {
         Defect::NoOwner | Defect::FinalizerWritten | Defect::OrderByChance => {
             "minimal/create/apply-nothing-1/answer-500"
         }
-        Defect::ReadyBeforePods => "image/change/apply-nothing-1/answer-500",
+        Defect::ReadyBeforePods | Defect::StatusOfBefore => "image/change/apply-nothing-1/answer-500",
         Defect::DeletedByName | Defect::NotRemoved => "ingress/off/apply-nothing-1/answer-500",
         Defect::WrittenByName => "image/change/apply-deployments-1/answer-500",
         Defect::ReplicasOfAutoscaler => "autoscale/on/apply-nothing-1/answer-500",
         Defect::ConflictIsSuccess => "ingress/on/apply-ingresses-1/answer-409",
         Defect::NotTriedAgain => "ingress/on/apply-ingresses-1/answer-500",
         Defect::UserSecretWritten => "rotation/rotate/apply-nothing-1/answer-500",
+        Defect::MadeWhileDeleted => "delete/held/apply-nothing-1/answer-500",
         Defect::ObservedTooEarly => "image/change/apply-deployments-1/crash-before",
     }
 }

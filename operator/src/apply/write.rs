@@ -179,7 +179,7 @@ impl<'a> Children<'a> {
                         None => return Ok(false),
                     }
                 }
-                Err(error) => return Err(error.into()),
+                Err(error) => return Err(refused(kind, name, error)),
             }
         }
         Err(ChildError::Raced { kind: kind.kind.clone(), name: name.to_owned() })
@@ -240,9 +240,7 @@ fn refused(kind: &ApiResource, name: &str, error: CallError) -> ChildError {
     if causes.into_iter().any(|cause| cause.reason == "NamespaceTerminating") {
         return ChildError::NamespaceEnds;
     }
-    // A 403 of authorization is about the operator, one of admission about the object.
-    let is_admission = status.code == 403 && !status.message.contains(" cannot ");
-    if !is_admission && !matches!(status.code, 400 | 422) {
+    if error.is_unauthorized() || !matches!(status.code, 400 | 401 | 403 | 413 | 422) {
         return error.into();
     }
     ChildError::Refused {

@@ -10,15 +10,16 @@ use serde_json::Value;
 
 use super::backoff::spread;
 use super::context::Context;
-use super::{CONFLICT, Done, Error, REFUSED, RESYNC_NOT_READY, RESYNC_READY};
+use super::{CONFLICT, Done, Error, REFUSED, RESYNC_NOT_READY, RESYNC_READY, publish};
 use crate::api::ThreatRelay;
 use crate::api::conditions::{READY, Reason};
 use crate::api::v1alpha1::ThreatRelayStatus;
 use crate::apply::Applied;
 use crate::apply::write::ChildError;
+use crate::broken::{self, Defect};
 use crate::client::CallError;
 use crate::probe::Look;
-use crate::status::{Facts, Obstacle, Outcome, Resolved, Route, Workload};
+use crate::status::{Facts, Obstacle, Outcome, Resolved, Route, Workload, forbidden};
 use crate::validate::ownership::is_owned;
 use crate::validate::{About, Finding, Owner, Refused, Validated};
 use crate::{build, observe, validate};
@@ -96,7 +97,7 @@ impl<'a> Gathered<'a> {
 
     pub(super) fn applied(&mut self, mut applied: Applied) {
         self.is_applied = true;
-        if let Some(live) = applied.deployment.take() {
+        if let Some(live) = applied.deployment.take().filter(|_| !broken::is(Defect::StatusOfBefore)) {
             self.deployment = serde_json::from_value(live).ok();
         }
         if let Some(error) = applied.hindered.first() {
@@ -123,12 +124,11 @@ impl<'a> Gathered<'a> {
 
     /// The API refused or did not answer: the status says so where it can be written, then the reconcile fails.
     pub(super) fn failed(&mut self, error: CallError) {
-        let is_forbidden = error.category() == "forbidden";
-        let reason = if is_forbidden { Reason::Forbidden } else { Reason::ApiUnavailable };
-        let message = if is_forbidden {
-            format!("{error}. Give the operator the right; its chart's role has all it needs")
+        let is_forbidden = error.is_unauthorized();
+        let (reason, message) = if is_forbidden {
+            (Reason::Forbidden, forbidden(&error))
         } else {
-            format!("{error}; it is tried again")
+            (Reason::ApiUnavailable, format!("{error}; it is tried again"))
         };
         self.outcome = Outcome::Hindered(Obstacle { reason, message, needs_somebody: is_forbidden });
         self.failure = Some(error);
@@ -138,7 +138,8 @@ impl<'a> Gathered<'a> {
     pub(super) async fn look_at_pods(&mut self, context: &Context, owner: &Owner) -> Result<(), Error> {
         let mut target = None;
         if let Some(deployment) = &self.deployment {
-            let pods = observe::pods(&context.client, &owner.namespace, &self.selector()).await?;
+            let pods = observe::pods(&context.client, &owner.namespace, &self.selector()).await;
+            let pods = publish::forbidden_read(context, self.relay, pods).await?;
             self.workload = Some(Workload::of(deployment, &pods, self.wanted(deployment), Timestamp::now()));
             let port = u16::try_from(build::ADMIN_PORT).unwrap_or_default();
             target = pods.iter().find_map(ready_address).map(|address| (address, port));

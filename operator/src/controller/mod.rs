@@ -205,7 +205,9 @@ async fn attempt(context: &Context, namespace: &str, name: &str) -> Result<Done,
     let api: Api<Guarded> = Api::namespaced(context.client.clone(), namespace);
     let relay = match call("get the ThreatRelay", api.get_opt(name)).await? {
         None => return Ok(Done::Gone),
-        Some(found) if found.meta().deletion_timestamp.is_some() => return Ok(Done::Gone),
+        Some(found) if found.meta().deletion_timestamp.is_some() && !broken::is(Defect::MadeWhileDeleted) => {
+            return Ok(Done::Gone);
+        }
         Some(kube::core::DeserializeGuard(Ok(relay))) => relay,
         Some(kube::core::DeserializeGuard(Err(invalid))) => {
             return publish::unreadable(context, namespace, &invalid).await;
@@ -216,7 +218,8 @@ async fn attempt(context: &Context, namespace: &str, name: &str) -> Result<Done,
     let apis = *context.offered.borrow();
     publish::defects(context, &relay).await?;
     let observed =
-        Box::pin(observe::observe(&context.client, &relay, apis, context.settings.reach.read_secrets)).await?;
+        Box::pin(observe::observe(&context.client, &relay, apis, context.settings.reach.read_secrets)).await;
+    let observed = Box::pin(publish::forbidden_read(context, &relay, observed)).await?;
     let children = Children::new(&context.client, &context.metrics, &owner);
     let mut gathered = Gathered::new(&relay, observed.children.deployment.as_ref());
     if relay.spec.suspend {

@@ -15,7 +15,7 @@ use crate::api::conditions::{RECONCILING, STALLED};
 use crate::api::v1alpha1::{ThreatRelay, ThreatRelayStatus};
 use crate::broken::{self, Defect};
 use crate::client::{CallError, MANAGER, call};
-use crate::status::{differs, unreadable as status_of_unreadable};
+use crate::status::{differs, unread, unreadable as status_of_unreadable};
 use crate::{events, observe};
 
 /// Writes the status where it says something new, and tells what has changed.
@@ -35,10 +35,30 @@ pub(super) async fn status(
     for event in events::transitions(&before.conditions, &status.conditions) {
         tracing::info!(reason = event.reason, note = event.note, "told");
         if let Err(error) = call("tell an event", context.recorder.publish(&event, &reference)).await {
-            tracing::debug!(%error, "an event was not told");
+            if error.is_unauthorized() {
+                tracing::warn!(%error, "an event was not told; give the operator the right");
+            } else {
+                tracing::debug!(%error, "an event was not told");
+            }
         }
     }
     Ok(())
+}
+
+/// What was read. Where a right to read is missing, the status says which: nothing else is known then.
+pub(super) async fn forbidden_read<T>(
+    context: &Context,
+    relay: &ThreatRelay,
+    read: Result<T, CallError>,
+) -> Result<T, CallError> {
+    if let Err(error) = &read
+        && error.is_unauthorized()
+    {
+        let before = relay.status.clone().unwrap_or_default();
+        let now = unread(&before, relay.metadata.generation, error, Timestamp::now());
+        status(context, relay, &before, &now).await?;
+    }
+    read
 }
 
 /// What only an operator with a planted defect writes.

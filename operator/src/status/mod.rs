@@ -15,6 +15,7 @@ use crate::api::conditions::{
 };
 use crate::api::v1alpha1::ThreatRelayStatus;
 use crate::broken::{self, Defect};
+use crate::client::CallError;
 use crate::probe::{Look, Verdict};
 
 /// Most bytes of a message.
@@ -258,6 +259,29 @@ pub fn unreadable(before: &[Condition], generation: Option<i64>, error: &str, no
     conditions::set(&mut list, STALLED, (Truth::True, Reason::InvalidSpec, message), generation, now);
     conditions::remove(&mut list, RECONCILING);
     ThreatRelayStatus { conditions: list, observed_generation: generation, ..ThreatRelayStatus::default() }
+}
+
+/// What to do about a right that the operator lacks.
+#[must_use]
+pub fn forbidden(error: &CallError) -> String {
+    format!("{error}. Give the operator the right; its chart's role has all it needs")
+}
+
+/// The status of a resource about which something could not be read for want of a right. What was known before stays.
+#[must_use]
+pub fn unread(
+    before: &ThreatRelayStatus,
+    generation: Option<i64>,
+    error: &CallError,
+    now: Timestamp,
+) -> ThreatRelayStatus {
+    let message = shortened(forbidden(error));
+    let mut status = ThreatRelayStatus { observed_generation: generation, ..before.clone() };
+    let list = &mut status.conditions;
+    conditions::set(list, READY, (Truth::False, Reason::Forbidden, message.clone()), generation, now);
+    conditions::set(list, STALLED, (Truth::True, Reason::Forbidden, message), generation, now);
+    conditions::remove(list, RECONCILING);
+    status
 }
 
 /// Whether the second status says something that the first does not.

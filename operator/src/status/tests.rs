@@ -194,3 +194,41 @@ fn a_resource_that_cannot_be_read_is_invalid_and_stalled() {
     assert_eq!(words(&status, READY), Some(pair("False", Reason::InvalidSpec)));
     assert!(words(&status, STALLED).is_some());
 }
+
+#[test]
+fn what_could_not_be_read_for_want_of_a_right_is_told_and_what_was_known_stays() {
+    let before = compute(&facts(&ThreatRelayStatus::default()), at(1));
+    let source = kube::core::Status::failure("services \"r\" is forbidden: User \"o\" cannot get it", "Forbidden");
+    let source = Box::new(kube::Error::Api(Box::new(source)));
+    let error = CallError::Refused { what: "get Service \"r\"".to_owned(), source };
+    let status = unread(&before, Some(5), &error, at(2));
+    assert_eq!(words(&status, READY), Some(pair("False", Reason::Forbidden)));
+    assert_eq!(words(&status, STALLED), Some(pair("True", Reason::Forbidden)));
+    assert_eq!(words(&status, AVAILABLE), words(&before, AVAILABLE));
+    assert_eq!((status.observed_generation, status.replicas), (Some(5), before.replicas));
+    assert!(status.conditions.iter().any(|condition| condition.message.contains("get Service \"r\"")));
+}
+
+#[test]
+fn a_relay_of_no_pods_is_as_described_and_answers_nobody() {
+    let before = ThreatRelayStatus::default();
+    let none = Workload { replicas: 0, ready: 0, wanted: 0, ..workload() };
+    let status = compute(&Facts { workload: Some(none), ..facts(&before) }, at(1));
+    assert_eq!(words(&status, READY), Some(pair("True", Reason::Reconciled)));
+    assert_eq!(words(&status, AVAILABLE), Some(pair("False", Reason::DeploymentUnavailable)));
+}
+
+#[test]
+fn what_cannot_be_read_is_told_for_its_generation() {
+    let status = unreadable(&[], Some(7), "no such field", at(1));
+    assert_eq!(status.observed_generation, Some(7));
+    assert_eq!(words(&status, READY), Some(pair("False", Reason::InvalidSpec)));
+    assert_eq!(words(&status, STALLED), Some(pair("True", Reason::InvalidSpec)));
+}
+
+#[test]
+fn a_first_look_at_otx_is_worth_a_write_and_no_look_is_not() {
+    let never = ThreatRelayStatus::default();
+    let looked = ThreatRelayStatus { last_check: Some(Time(at(100))), ..ThreatRelayStatus::default() };
+    assert!(differs(&never, &looked) && differs(&looked, &never) && !differs(&never, &never));
+}

@@ -17,6 +17,10 @@ use crate::settings::LogFormat;
 /// What begins the names of this crate's modules.
 const CRATE: &str = "threatrelay_operator";
 
+/// What is left out unless a directive names it: the client logs every answer that is no success as an error, those too
+/// that are part of the work (a conflict, an object that is gone). Whoever made the call tells what it means.
+const LEFT_OUT: &str = "kube_client::client::builder=off";
+
 /// Logs or traces cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
@@ -38,12 +42,20 @@ pub enum TelemetryError {
     },
 }
 
+/// What these directives let through.
+///
+/// # Errors
+/// [`ParseError`] when they cannot be read.
+pub fn filter(directives: &str) -> Result<EnvFilter, ParseError> {
+    EnvFilter::builder().parse(format!("{LEFT_OUT},{directives}"))
+}
+
 /// Logs to standard error for the rest of the process, panics included, and sends traces to the collector at `endpoint`.
 ///
 /// # Errors
 /// [`TelemetryError`].
 pub fn install(directives: &str, format: LogFormat, endpoint: Option<&str>) -> Result<Traces, TelemetryError> {
-    let filter = EnvFilter::builder().parse(directives)?;
+    let filter = filter(directives)?;
     let terminal = stderr().is_terminal();
     let is_text = match format {
         LogFormat::Auto => terminal,
@@ -63,4 +75,48 @@ pub fn install(directives: &str, format: LogFormat, endpoint: Option<&str>) -> R
         tracing::error!(place, reason = panic.payload_as_str(), "panic");
     }));
     Ok(traces.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, Write};
+    use std::sync::{Arc, Mutex, PoisonError};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// What is logged of the client's error and of the operator's warning.
+    fn logged(directives: &str) -> Result<[bool; 2], ParseError> {
+        let lines = Lines::default();
+        let writer = Mutex::new(lines.clone());
+        let subscriber = fmt().with_env_filter(filter(directives)?).with_writer(writer).finish();
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::error!(target: "kube_client::client::builder", "failed with status 409");
+            tracing::warn!(target: "threatrelay_operator::controller", "reconcile failed");
+        });
+        let text = lines.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let text = String::from_utf8_lossy(&text).into_owned();
+        Ok(["failed with status", "reconcile failed"].map(|line| text.contains(line)))
+    }
+
+    #[test]
+    fn what_the_client_logs_of_refusals_is_left_out_until_it_is_asked_for() -> Result<(), ParseError> {
+        for directives in ["info", "debug", "info,threatrelay_operator=debug"] {
+            assert_eq!(logged(directives)?, [false, true], "{directives}");
+        }
+        assert_eq!(logged("warn,kube_client::client::builder=error")?, [true, true]);
+        Ok(())
+    }
 }

@@ -14,7 +14,7 @@ use hyper::body::{Frame, Incoming};
 use tokio::time::sleep;
 
 use super::Shared;
-use super::call::Verb;
+use super::call::{Call, Verb};
 use super::plan::{Action, Commit, CrashPoint};
 use super::upstream::{Answer, path_and_query, refusal, resource_version};
 use super::watch::{Broken, faulted};
@@ -38,7 +38,7 @@ pub(super) async fn answer(
     shared.unless_crashed(life).await?;
     let (call, struck) = shared.strike(&parts, &body);
     let number = shared.trace.begin(call.clone(), body.clone(), struck.is_some());
-    let exchange = Exchange { shared, parts, body, number, watch: call.verb == Verb::Watch };
+    let exchange = Exchange { shared, parts, body, number, call };
     match struck {
         None => exchange.pass().await,
         Some(Action::Crash(CrashPoint::BeforeSend)) => exchange.crash().await,
@@ -72,7 +72,8 @@ pub(super) async fn answer(
             Ok(sliced(&answer, bytes, Duration::from_millis(millis)))
         }
         Some(Action::Stale { resource_version }) => {
-            let stale = exchange.shared.upstream.fetch_stale(&exchange.parts, &call, &resource_version).await;
+            let stale =
+                exchange.shared.upstream.fetch_stale(&exchange.parts, &exchange.call, &resource_version).await;
             let answer = stale.map_err(|_| Reset)?;
             exchange.note(&answer);
             Ok(whole(answer))
@@ -91,14 +92,18 @@ struct Exchange {
     parts: Parts,
     body: Bytes,
     number: u64,
-    watch: bool,
+    call: Call,
 }
 
 impl Exchange {
     /// As without a proxy.
     async fn pass(&self) -> Result<Response<Body>, Reset> {
-        if !self.watch {
-            return Ok(whole(self.commit().await?));
+        if self.call.verb != Verb::Watch {
+            let answer = self.commit().await?;
+            if self.call.verb == Verb::Get {
+                self.shared.edited(&self.call).await;
+            }
+            return Ok(whole(answer));
         }
         let response = self.open().await?;
         let (status, headers) = (response.status(), response.headers().clone());

@@ -16,6 +16,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use http::request::Parts;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -54,6 +55,9 @@ pub enum ProxyError {
     Client(#[from] reqwest::Error),
 }
 
+/// Something that happens between what a client reads and what it does about it.
+pub type Edit = Arc<dyn Fn(&Call) -> BoxFuture<'static, ()> + Send + Sync>;
+
 /// A running proxy. It ends when dropped, or with the runtime that started it.
 pub struct FaultProxy {
     shared: Arc<Shared>,
@@ -88,6 +92,7 @@ impl FaultProxy {
             upstream: Upstream::new(server)?,
             trace: Trace::default(),
             armed: Mutex::default(),
+            edit: Mutex::default(),
             phase: tokio::sync::watch::Sender::new(Phase::default()),
         });
         let serving = Arc::clone(&shared);
@@ -115,6 +120,11 @@ impl FaultProxy {
     /// Lets everything pass.
     pub fn disarm(&self) {
         *self.shared.armed.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// From now on `edit` runs after every GET that was answered, before the client has the answer.
+    pub fn after_reads(&self, edit: Option<Edit>) {
+        *self.shared.edit.lock().unwrap_or_else(PoisonError::into_inner) = edit;
     }
 
     /// All requests so far.
@@ -156,6 +166,7 @@ struct Shared {
     upstream: Upstream,
     trace: Trace,
     armed: Mutex<Option<(Plan, u32)>>,
+    edit: Mutex<Option<Edit>>,
     phase: tokio::sync::watch::Sender<Phase>,
 }
 
@@ -176,6 +187,14 @@ impl Shared {
             plan.occurrence.includes(*count).then(|| plan.action.clone())
         });
         (call, action)
+    }
+
+    /// Lets somebody edit what was read.
+    async fn edited(&self, call: &Call) {
+        let edit = self.edit.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(edit) = edit {
+            edit(call).await;
+        }
     }
 
     fn crash(&self) {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::turmoil::{Edit, Refusal, Upset};
 use crate::faultproxy::plan::{Action, Commit, CrashPoint, WatchFault};
 
 /// One kind of fault.
@@ -25,6 +26,18 @@ pub enum Fault {
     /// The operator is killed, and its successor's watches begin at the state of before the step, as before an API
     /// server that is behind. (A GET is always about the present.)
     Stale,
+    /// As `Crash`, of the real program: SIGKILL.
+    Killed(Moment),
+    /// Of two operators the one that leads is stopped while its request is under way, and goes on when the other leads.
+    Paused,
+    /// A server of the control plane is away for a while, from the request on.
+    Servers(Upset),
+    /// A right is withdrawn before the step, and given back when the operator has said that it lacks it.
+    Withdrawn,
+    /// Children of a kind are refused from before the step until the operator has said so.
+    Refused(Refusal),
+    /// Somebody edits what the operator has just read, again and again.
+    Edited(Edit),
 }
 
 /// The moment of a crash.
@@ -106,14 +119,24 @@ impl Fault {
         Self::Answer(410),
     ];
 
-    /// What the proxy does; a stale read needs a revision, which only a run knows.
+    /// SIGKILL at a write.
+    pub const KILLS: [Self; 3] = [Self::Killed(Before), Self::Killed(Done), Self::Killed(Answered)];
+    /// So long a request is held during which something else happens.
+    const HELD: u64 = 2500;
+
+    /// What the proxy does with the request; a stale read needs a revision, which only a run knows. None: what happens
+    /// is not done by the proxy.
     #[must_use]
-    pub fn action(self) -> Action {
+    pub fn action(self) -> Option<Action> {
         let commit = |done| if done { Commit::After } else { Commit::Before };
-        match self {
-            Self::Crash(Before) => Action::Crash(CrashPoint::BeforeSend),
-            Self::Crash(Done) | Self::CrashTwice | Self::Stale => Action::Crash(CrashPoint::AfterCommit),
-            Self::Crash(Answered) => Action::Crash(CrashPoint::AfterAnswer),
+        Some(match self {
+            Self::Withdrawn | Self::Refused(_) | Self::Edited(_) => return None,
+            Self::Paused | Self::Servers(_) => Action::Delay { millis: Self::HELD },
+            Self::Crash(Before) | Self::Killed(Before) => Action::Crash(CrashPoint::BeforeSend),
+            Self::Crash(Done) | Self::Killed(Done) | Self::CrashTwice | Self::Stale => {
+                Action::Crash(CrashPoint::AfterCommit)
+            }
+            Self::Crash(Answered) | Self::Killed(Answered) => Action::Crash(CrashPoint::AfterAnswer),
             Self::Answer(status) => {
                 let retry_after = (status == 429).then_some(1);
                 Action::Answer { status, retry_after, commit: Commit::Before }
@@ -131,13 +154,16 @@ impl Fault {
                 Silent(events) => WatchFault::SilenceAfter { events },
                 Gone(events) => WatchFault::GoneAfter { events },
             }),
-        }
+        })
     }
 
     /// Every fault, for reading names.
     fn all() -> impl Iterator<Item = Self> {
-        let others = [Self::CrashTwice, Self::Stale];
-        Self::CRASHES.into_iter().chain(Self::OF_WRITES).chain(Self::OF_READS).chain(Self::OF_STREAMS).chain(others)
+        let of_requests = Self::CRASHES.into_iter().chain(Self::OF_WRITES).chain(Self::OF_READS);
+        let lasting = Upset::ALL.map(Self::Servers).into_iter().chain(Refusal::ALL.map(Self::Refused));
+        let lasting = lasting.chain(Edit::ALL.map(Self::Edited)).chain(Self::KILLS);
+        let others = [Self::CrashTwice, Self::Stale, Self::Paused, Self::Withdrawn];
+        of_requests.chain(Self::OF_STREAMS).chain(lasting).chain(others)
     }
 }
 
@@ -154,6 +180,14 @@ impl fmt::Display for Fault {
             Self::Reset(is_done) => write!(f, "reset-{}", done(is_done)),
             Self::Silence(is_done) => write!(f, "silence-{}", done(is_done)),
             Self::Stale => f.write_str("stale"),
+            Self::Killed(Before) => f.write_str("killed-before"),
+            Self::Killed(Done) => f.write_str("killed-done"),
+            Self::Killed(Answered) => f.write_str("killed-answered"),
+            Self::Paused => f.write_str("paused"),
+            Self::Withdrawn => f.write_str("withdrawn"),
+            Self::Servers(upset) => f.write_str(upset.word()),
+            Self::Refused(refusal) => f.write_str(refusal.word()),
+            Self::Edited(edit) => f.write_str(edit.word()),
             Self::Stream(stream) => match stream {
                 Withheld(event) => write!(f, "withheld-{event}"),
                 Late(event) => write!(f, "late-{event}"),

@@ -43,6 +43,8 @@ impl Seen {
 pub struct Chronicle {
     /// All states.
     pub seen: Vec<Seen>,
+    /// Objects were listed anew, so that some of their states may have been missed.
+    pub has_gaps: bool,
     live: BTreeMap<Key, Arc<Value>>,
 }
 
@@ -85,10 +87,13 @@ impl Chronicle {
         self.live.iter().filter(|(key, _)| key.0 == "ThreatRelay").map(|(_, object)| object)
     }
 
-    /// Each status is about the spec that is there.
+    /// Each status is about the spec that is there. Of what is being deleted nothing is said any more.
     #[must_use]
     pub fn is_current(&self) -> bool {
-        self.relays().all(|relay| relay["status"]["observedGeneration"] == relay["metadata"]["generation"])
+        self.relays().all(|relay| {
+            let is_deleted = !relay["metadata"]["deletionTimestamp"].is_null();
+            is_deleted || relay["status"]["observedGeneration"] == relay["metadata"]["generation"]
+        })
     }
 
     /// A status says that a change is under way.
@@ -100,6 +105,11 @@ impl Chronicle {
     }
 
     fn note(&mut self, key: Key, object: Value, is_gone: bool) {
+        let former = self.live.get(&key).filter(|former| former["metadata"]["uid"] != object["metadata"]["uid"]);
+        if let Some(former) = former.cloned().filter(|_| !is_gone) {
+            // Its end was missed: another has its name.
+            self.note(key.clone(), (*former).clone(), true);
+        }
         let revision = object["metadata"]["resourceVersion"].as_str().and_then(|text| text.parse().ok());
         let object = Arc::new(object);
         if is_gone {
@@ -153,9 +163,17 @@ async fn follow(client: Client, kind: ApiResource, namespaces: Namespaces) {
     let api: Api<DynamicObject> = Api::all_with(client, &kind);
     let mut events = Box::pin(watcher::watcher(api, watcher::Config::default()));
     let mut listed: BTreeSet<(String, String)> = BTreeSet::new();
+    let mut is_anew = false;
     while let Some(event) = events.next().await {
         match event {
-            Ok(Event::Init) => listed.clear(),
+            Ok(Event::Init) => {
+                listed.clear();
+                if is_anew {
+                    let namespaces = namespaces.lock().unwrap_or_else(PoisonError::into_inner);
+                    namespaces.values().for_each(|one| one.send_modify(|chronicle| chronicle.has_gaps = true));
+                }
+                is_anew = true;
+            }
             Ok(Event::InitApply(object)) => {
                 listed.insert((object.namespace().unwrap_or_default(), object.name_any()));
                 note(&namespaces, &kind, &object, false);
@@ -196,5 +214,24 @@ fn end_all_but(namespaces: &Namespaces, kind: &ApiResource, listed: &BTreeSet<(S
             }
             !missing.is_empty()
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_object_whose_end_was_missed_ends_when_another_has_its_name() {
+        let key = || ("Service".to_owned(), "r".to_owned());
+        let object = |uid: &str, version: &str| json!({"metadata": {"uid": uid, "resourceVersion": version}});
+        let mut chronicle = Chronicle::default();
+        for (uid, version) in [("one", "1"), ("one", "2"), ("two", "5")] {
+            chronicle.note(key(), object(uid, version), false);
+        }
+        assert_eq!(chronicle.counts(), BTreeMap::from([(key(), (2, 1))]));
+        assert_eq!(chronicle.live()[&key()]["metadata"]["uid"], "two");
     }
 }

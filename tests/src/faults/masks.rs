@@ -32,6 +32,7 @@ pub const MASKS: &[Mask] = &[
     mask("", &["metadata", "managedFields", "*", "time"], "a time"),
     mask("Service", &["spec", "clusterIP"], "drawn by the API server"),
     mask("Service", &["spec", "clusterIPs"], "drawn by the API server"),
+    mask("ThreatRelay", &["metadata", "deletionTimestamp"], "a time"),
     mask("ThreatRelay", &["status", "conditions", "*", "lastTransitionTime"], "a time"),
     mask("ThreatRelay", &["status", "conditions", "*", "observedGeneration"], "compared with the generation instead"),
     mask("ThreatRelay", &["status", "observedGeneration"], "compared with the generation instead"),

@@ -21,5 +21,7 @@ pub mod plan;
 pub mod reference;
 pub mod report;
 pub mod run;
+mod stage;
 pub mod status_form;
+pub mod turmoil;
 pub mod workload;

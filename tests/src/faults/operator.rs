@@ -12,7 +12,7 @@ use threatrelay_operator::admin::Readiness;
 use threatrelay_operator::broken::Defect;
 use threatrelay_operator::metrics::Metrics;
 use threatrelay_operator::settings::Settings;
-use threatrelay_operator::{client, runtime};
+use threatrelay_operator::{client, runtime, telemetry};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
@@ -24,8 +24,8 @@ struct Flags {
     settings: Settings,
 }
 
-/// The client's library logs every refusal as an error, those that the operator deals with too.
-const FILTER: &str = "info,kube=warn,kube_client=off";
+/// The image for relays that no flag names.
+pub(super) const IMAGE: &str = "registry.example/threatrelay:1.0.0";
 
 /// The settings that these flags amount to.
 ///
@@ -33,9 +33,8 @@ const FILTER: &str = "info,kube=warn,kube_client=off";
 /// When they are wrong.
 #[must_use]
 pub fn settings(flags: &[&str]) -> Settings {
-    let all = ["operator", "--relay-image", "registry.example/threatrelay:1.0.0", "--leader-election", "false"]
-        .iter()
-        .chain(flags);
+    let image: &[&str] = if flags.contains(&"--relay-image") { &[] } else { &["--relay-image", IMAGE] };
+    let all = ["operator", "--leader-election", "false"].iter().chain(image).chain(flags);
     Flags::try_parse_from(all).expect("flags of the operator").settings
 }
 
@@ -48,6 +47,13 @@ impl Log {
     #[must_use]
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.0.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
+    }
+
+    /// Keeps what a process has logged.
+    pub fn keep(&self, text: &str) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.extend_from_slice(text.as_bytes());
+        all.push(b'\n');
     }
 }
 
@@ -137,5 +143,6 @@ fn live(access: &Access, settings: Settings, crash: &CancellationToken) -> Resul
 }
 
 fn subscriber(log: Log) -> impl tracing::Subscriber + Send + Sync {
-    tracing_subscriber::fmt().with_env_filter(FILTER).with_ansi(false).with_writer(Mutex::new(log)).finish()
+    let filter = telemetry::filter("info").expect("the operator's own level");
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(Mutex::new(log)).finish()
 }

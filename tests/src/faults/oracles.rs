@@ -10,14 +10,20 @@
 //!
 //! O4 and O7 are part of the wait for O1: a state counts only when writing has ended, and only in time.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
+use serde_json::Value;
+
+use super::fault::Fault;
 use super::guarantees;
-use super::history::Seen;
+use super::history::{Key, Seen};
 use super::masks::{State, differences, state};
 use super::reference::Reference;
 use super::run::Record;
 use super::status_form;
+use super::turmoil::Edit;
 
 /// A rule that was broken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,7 +49,8 @@ pub fn judge(reference: &Reference, record: &Record) -> Vec<Finding> {
         let lines = end.unsettled.iter().flatten().map(|line| format!("step {}: {line}", step.name));
         findings.extend(lines.map(finding("O1")));
     }
-    if findings.is_empty() {
+    let is_counted = !matches!(record.fault, Some(Fault::Edited(Edit::Removal)));
+    if findings.is_empty() && is_counted {
         let counts = record.chronicle.counts();
         let is_deleted = reference.counts.iter().any(|(key, (_, gone))| key.0 == "ThreatRelay" && *gone > 0);
         for (key, expected) in &reference.counts {
@@ -70,8 +77,12 @@ pub fn on_the_way(reference: &Reference, record: &Record) -> Vec<Finding> {
     let mut findings = guarantees::broken(record);
     findings.extend(logged(&record.log));
     findings.extend(spilled(record));
+    findings.extend(record.unseen.clone());
     findings.extend(status_form::broken(record));
-    findings.extend(dishonest(reference, record));
+    // What others edit is not what the operator said, and of what was missed nothing can be said.
+    if !record.chronicle.has_gaps && !matches!(record.fault, Some(Fault::Edited(_))) {
+        findings.extend(dishonest(reference, record));
+    }
     findings
 }
 
@@ -109,6 +120,10 @@ fn dishonest(reference: &Reference, record: &Record) -> Vec<Finding> {
         let generation = seen.object["metadata"]["generation"].as_i64().unwrap_or_default();
         let good: Vec<State> = reference.good.get(&generation)?.iter().cloned().map(children).collect();
         let mut then = record.chronicle.at(seen.revision);
+        if let Some(text) = unobserved(&then) {
+            let what = format!("Ready=True at revision {} although {text}", seen.revision);
+            return Some(Finding { rule: "O6", what });
+        }
         then.retain(|key, object| {
             // What is on its way out with its former owner is not this one's.
             let owners = object["metadata"]["ownerReferences"].as_array();
@@ -124,6 +139,16 @@ fn dishonest(reference: &Reference, record: &Record) -> Vec<Finding> {
         })
     });
     claims.collect()
+}
+
+/// A Deployment about whose latest change its controller has said nothing yet, so that nobody can know that it is ready.
+fn unobserved(objects: &BTreeMap<Key, Arc<Value>>) -> Option<String> {
+    let number = |value: &Value| value.as_i64().unwrap_or_default();
+    let deployments = objects.iter().filter(|(key, _)| key.0 == "Deployment").map(|(_, deployment)| deployment);
+    deployments.into_iter().find_map(|deployment| {
+        let (wanted, seen) = (&deployment["metadata"]["generation"], &deployment["status"]["observedGeneration"]);
+        (number(seen) < number(wanted)).then(|| format!("the Deployment's generation {wanted} was not looked at yet"))
+    })
 }
 
 fn claims_ready(seen: &Seen) -> bool {

@@ -5,19 +5,23 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
+use super::fault::Fault;
 use super::history::Seen;
 use super::oracles::Finding;
 use super::run::Record;
+use super::turmoil::Edit;
 
 /// What each step of the status says wrong.
 #[must_use]
 pub fn broken(record: &Record) -> Vec<Finding> {
+    let is_edited = record.fault == Some(Fault::Edited(Edit::Status));
+    let is_whole = !record.chronicle.has_gaps && !is_edited;
     let mut findings = Vec::new();
     let mut before: HashMap<&str, &Value> = HashMap::new();
     for seen in record.chronicle.seen.iter().filter(|seen| seen.key.0 == "ThreatRelay" && !seen.is_gone) {
         let now = &*seen.object;
-        let problems =
-            of_state(now).into_iter().chain(before.get(seen.meta("uid")).and_then(|was| of_step(was, now)));
+        let was = before.get(seen.meta("uid")).filter(|_| is_whole);
+        let problems = of_state(now).into_iter().chain(was.and_then(|was| of_step(was, now)));
         findings.extend(problems.map(|what| finding(seen, &what)));
         before.insert(seen.meta("uid"), now);
     }

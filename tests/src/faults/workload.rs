@@ -30,15 +30,19 @@ pub enum Act {
     Create(Value),
     /// Changes its spec.
     Change(Value),
-    /// Deletes it.
+    /// Deletes it; its children are collected afterwards.
     Delete,
+    /// Deletes it while somebody's finalizer holds it: it is there, being deleted.
+    DeleteHeld,
+    /// Takes that finalizer away.
+    Release,
     /// Makes or changes the Secret that it refers to.
     Key(&'static str),
     /// Installs the operator's next version, which has another image for relays.
     Upgrade,
 }
 
-use Act::{Change, Create, Delete, Key, Upgrade};
+use Act::{Change, Create, Delete, DeleteHeld, Key, Release, Upgrade};
 
 fn made(acts: Vec<Act>) -> Step {
     Step { name: "made", acts, is_struck: false }
@@ -111,7 +115,14 @@ pub fn all() -> Vec<Workload> {
                 step("resumed", vec![Change(json!({"suspend": false}))]),
             ],
         ),
-        of("delete", vec![made(vec![Key("key-one"), Create(everything())]), step("delete", vec![Delete])]),
+        of(
+            "delete",
+            vec![
+                made(vec![Key("key-one"), Create(everything())]),
+                step("held", vec![DeleteHeld, Key("key-two")]),
+                step("delete", vec![Release]),
+            ],
+        ),
         of(
             "recreate",
             vec![made(vec![Create(one())]), step("recreate", vec![Delete, Create(json!({"replicas": 2}))])],

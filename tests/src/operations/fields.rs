@@ -250,14 +250,20 @@ pub fn set(spec: &mut Value, path: &str, value: Value) {
         }
         place = &mut place[name];
         if is_list {
+            if place.get(0).is_none() {
+                *place = json!([null]);
+            }
             place = &mut place[0];
         }
     }
     *place = value;
 }
 
-/// Takes the field at a path away, in the first item of lists.
+/// Takes the field at a path away, if it is there, in the first item of lists.
 pub fn remove(spec: &mut Value, path: &str) {
+    if get(spec, path).is_none() {
+        return;
+    }
     let (section, name) = path.rsplit_once('.').unwrap_or(("", path));
     let names = section.split('.').filter(|name| !name.is_empty());
     let place = names.fold(spec, |place, name| match name.strip_suffix("[]") {

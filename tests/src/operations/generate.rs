@@ -71,10 +71,8 @@ fn of_text(path: &str, schema: &Value, now: &Value) -> Vec<Change> {
     if pattern.contains("Ki|Mi") {
         return ["1Mi", "72Mi", "73728Ki", "90M", "2Gi"].map(|amount| of(&format!("of-{amount}"), amount)).into();
     }
-    if let Some(scheme) = pattern.strip_prefix('^').and_then(|rest| rest.split("s?://").next()) {
-        if pattern.contains("://") {
-            return of_url(scheme);
-        }
+    if let Some((scheme, _)) = pattern.split_once("s?://") {
+        return of_url(scheme.trim_start_matches('^'));
     }
     if path.ends_with("sampleRatio") {
         return vec![of("all", "1"), of("least", "0.000001")];
@@ -126,15 +124,14 @@ fn of_url(scheme: &str) -> Vec<Change> {
 fn of_list(schema: &Value, now: &Value, other: &Value) -> Vec<Change> {
     let items = |list: &Value| list.as_array().cloned().unwrap_or_default();
     let (now, other) = (items(now), items(other));
-    let both = [now.clone(), other.clone()].concat();
-    let mut turned = both.clone();
-    turned.reverse();
+    let both = [now, other.clone()].concat();
+    let turned: Vec<_> = both.iter().rev().cloned().collect();
     let mut changes = vec![of("emptied", json!([])), of("one-more", both), of("turned-around", turned)];
     let most = usize::try_from(schema["maxItems"].as_u64().unwrap_or(0)).unwrap_or(0);
     if let Some(first) = other.first().and_then(Value::as_str) {
         // Another number or letter at the start makes another host, origin or block of each.
         let nth = |at: usize| match first.split_once("//") {
-            Some((scheme, host)) => format!("{scheme}//n{at}.{host}"),
+            Some((start, host)) => format!("{start}//n{at}.{host}"),
             None if first.contains('/') => format!("203.0.113.{at}/32"),
             None => format!("n{at}.{first}"),
         };

@@ -4,18 +4,26 @@
 
 use std::time::{Duration, Instant};
 
+use base64::Engine;
 use kube::ResourceExt;
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::fields::Base::{self, Fixed, Minimal};
 use super::play::Campaign;
-use super::stage::Stage;
+use super::stage::{NAME, Stage};
+use crate::cluster::{Api, ApiError};
 use crate::custom_resource::merge;
+use crate::faults::history::Chronicle;
 use crate::operator::{Health, condition};
 
 /// The longest until the status says it. The aim is 30 s; on two processors with dozens of others it may take more.
-const TOLD: Duration = Duration::from_secs(60);
+const TOLD: Duration = Duration::from_mins(1);
+
+/// The Secret that the base names.
+const OTX: &str = "secrets/otx";
+/// The one mistake that ends the pods that serve, as it says.
+const NO_PODS: &str = "pods/none";
 
 /// A mistake.
 #[derive(Clone, Debug)]
@@ -106,7 +114,7 @@ pub fn all() -> Vec<Misoperation> {
             ready("False/ConfigMapNotFound", ["is not there", "Create it"])),
         plain("upstream/no-authority", Fixed, Beside("v1", "configmaps", no_certificate, bundle("beside")),
             ready("False/ConfigMapKeyInvalid", ["holds no PEM certificate", "Write one"])),
-        plain("pods/none", Fixed, Spec(json!({"replicas": 0})),
+        plain(NO_PODS, Fixed, Spec(json!({"replicas": 0})),
             Told("Available", "False/DeploymentUnavailable", ["no pod answers", "spec.replicas is 0"])),
         plain("pods/more-than-the-quota", Fixed, Beside("v1", "resourcequotas", pod_quota, tag.clone()),
             ready("False/QuotaExceeded", ["exceeded quota", "Raise the ResourceQuota"])),
@@ -135,51 +143,25 @@ impl Misoperation {
 
     async fn made(&self, campaign: &Campaign, stage: &Stage) -> Result<Option<Duration>, Vec<String>> {
         let one = |line: String| vec![line];
-        let (api, node, namespace) = (&campaign.ground.api, &campaign.ground.node, &*stage.namespace);
+        let (api, node) = (&campaign.ground.api, &campaign.ground.node);
         let base = campaign.base(self.base).await;
         let base = base.get().ok_or_else(|| one("the base is not known".to_owned()))?;
         stage.create(&self.base.spec()).await;
         stage.becomes(base, &[]).await?;
-        let mut spec = self.base.spec();
-        if let Spec(more) | Beside(_, _, _, more) = &self.act {
-            merge(&mut spec, more);
-        }
         let (type_, verdict, words) = match &self.outcome {
             Refused(words) => {
-                let patch = json!([{"op": "replace", "path": "/spec", "value": spec}]);
-                let path = format!("{}?fieldValidation=Strict", stage.relay());
-                let said = api.send(Method::PATCH, &path, Some(("application/json-patch+json", &patch))).await;
-                let said = said.err().map(|error| error.to_string()).unwrap_or_default();
-                let is_refused = said.contains(words);
-                let lines = is_refused
-                    .then_some(())
-                    .ok_or_else(|| one(format!("expected {words:?}, the server says {said:?}")));
-                lines?;
+                self.is_refused(api, stage, words).await.map_err(one)?;
                 return stage.becomes(base, &[]).await.map(|()| None);
             }
             Told(type_, verdict, words) => (*type_, *verdict, words),
         };
 
-        let before: Vec<String> = node.pods(namespace).await.into_iter().filter_map(|pod| pod.uid()).collect();
-        node.set_for_new(namespace, self.health.clone()).await;
-        let secret = stage.path("v1", "secrets/otx");
-        let kept = api.get(&secret).await.map_err(|error| one(error.to_string()))?;
+        let before: Vec<String> = node.pods(&stage.namespace).await.into_iter().filter_map(|pod| pod.uid()).collect();
+        node.set_for_new(&stage.namespace, self.health.clone()).await;
+        let secret = api.get(&stage.path("v1", OTX)).await.map_err(|error| one(error.to_string()))?;
         let begun = Instant::now();
-        match &self.act {
-            Spec(_) => stage.change(&spec).await.map_err(one)?,
-            Key(value) => {
-                use base64::Engine;
-                let value = base64::engine::general_purpose::STANDARD.encode(value);
-                let changed = api.merge(&secret, &json!({"data": {"main": value}})).await;
-                changed.map_err(|error| one(error.to_string()))?;
-            }
-            Beside(version, plural, object, _) => {
-                let made = api.create(&stage.path(version, plural), object).await;
-                made.map_err(|error| one(error.to_string()))?;
-                stage.change(&spec).await.map_err(one)?;
-            }
-        }
-        let is_told = |chronicle: &crate::faults::history::Chronicle| {
+        self.make(api, stage).await.map_err(one)?;
+        let is_told = |chronicle: &Chronicle| {
             chronicle.is_current()
                 && chronicle.relays().any(|relay| {
                     let message = message(relay, type_);
@@ -189,37 +171,64 @@ impl Misoperation {
         let told = tokio::time::timeout(TOLD, stage.chronicle.clone().wait_for(is_told)).await.is_ok();
         let took = begun.elapsed();
         if !told {
-            let relay = stage.live("ThreatRelay", super::stage::NAME).unwrap_or_default();
+            let relay = stage.live("ThreatRelay", NAME).unwrap_or_default();
             return Err(one(format!("expected {type_} {verdict} with {words:?}, not {}", relay["status"])));
         }
-        if self.name != "pods/none" {
-            let pods = node.pods(namespace).await;
-            let is_serving = |uid: &&String| {
-                pods.iter().any(|pod| pod.uid().as_ref() == Some(*uid) && pod.metadata.deletion_timestamp.is_none())
-            };
-            let serving = before.iter().filter(is_serving).count();
-            if serving < before.len() {
-                return Err(one(format!("of {} pods {serving} serve on", before.len())));
-            }
+        let pods = node.pods(&stage.namespace).await;
+        let is_serving = |uid: &&String| {
+            pods.iter().any(|pod| pod.uid().as_ref() == Some(*uid) && pod.metadata.deletion_timestamp.is_none())
+        };
+        let serving = before.iter().filter(is_serving).count();
+        if serving < before.len() && self.name != NO_PODS {
+            return Err(one(format!("of {} pods {serving} serve on", before.len())));
         }
-
-        match &self.act {
-            Key(_) => {
-                let back = api.merge(&secret, &json!({"data": kept["data"]})).await;
-                back.map_err(|error| one(error.to_string()))?;
-            }
-            Beside(version, plural, _, _) => {
-                let gone = api.delete(&stage.path(version, &format!("{plural}/beside"))).await;
-                gone.map_err(|error| one(error.to_string()))?;
-            }
-            Spec(_) => {}
-        }
-        if !matches!(self.act, Key(_)) {
-            stage.change(&self.base.spec()).await.map_err(one)?;
-        }
+        self.take_back(api, stage, &secret).await.map_err(one)?;
         stage.becomes(base, &[]).await?;
         Ok(Some(took))
     }
+
+    fn spec(&self) -> Value {
+        let mut spec = self.base.spec();
+        if let Spec(more) | Beside(_, _, _, more) = &self.act {
+            merge(&mut spec, more);
+        }
+        spec
+    }
+
+    async fn is_refused(&self, api: &Api, stage: &Stage, words: &str) -> Result<(), String> {
+        let patch = json!([{"op": "replace", "path": "/spec", "value": self.spec()}]);
+        let strictly = format!("{}?fieldValidation=Strict", stage.relay());
+        let said = api.send(Method::PATCH, &strictly, Some(("application/json-patch+json", &patch))).await;
+        let said = said.err().map(|error| error.to_string()).unwrap_or_default();
+        if said.contains(words) { Ok(()) } else { Err(format!("expected {words:?}, the server says {said:?}")) }
+    }
+
+    async fn make(&self, api: &Api, stage: &Stage) -> Result<(), String> {
+        let done = match &self.act {
+            Spec(_) => Ok(Value::Null),
+            Key(value) => {
+                let value = base64::engine::general_purpose::STANDARD.encode(value);
+                return in_words(api.merge(&stage.path("v1", OTX), &json!({"data": {"main": value}})).await);
+            }
+            Beside(version, plural, object, _) => api.create(&stage.path(version, plural), object).await,
+        };
+        in_words(done)?;
+        stage.change(&self.spec()).await
+    }
+
+    async fn take_back(&self, api: &Api, stage: &Stage, secret: &Value) -> Result<(), String> {
+        let done = match &self.act {
+            Spec(_) => Ok(Value::Null),
+            Key(_) => return in_words(api.merge(&stage.path("v1", OTX), &json!({"data": secret["data"]})).await),
+            Beside(version, plural, _, _) => api.delete(&stage.path(version, &format!("{plural}/beside"))).await,
+        };
+        in_words(done)?;
+        stage.change(&self.base.spec()).await
+    }
+}
+
+fn in_words(done: Result<Value, ApiError>) -> Result<(), String> {
+    done.map(drop).map_err(|error| error.to_string())
 }
 
 fn message<'a>(relay: &'a Value, type_: &str) -> &'a str {

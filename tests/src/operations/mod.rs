@@ -13,3 +13,4 @@ pub mod operation;
 pub mod play;
 mod semantic;
 pub mod stage;
+pub mod walk;

@@ -23,8 +23,43 @@ pub struct Operation {
     pub base: Base,
     /// The field that is changed, where it is one.
     pub field: Option<Arc<Field>>,
+    /// What is done to the spec.
+    pub change: Change,
     /// The spec then.
     pub after: Value,
+}
+
+/// What is done to a spec.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// The field at a path gets a value.
+    Set(String, Value),
+    /// The field at a path is taken away.
+    Remove(String),
+    /// This is merged over it.
+    Merge(Value),
+}
+
+impl Change {
+    /// Does it, and takes along what a rule ties to it: seconds of a toleration belong to one effect alone.
+    pub fn make(&self, spec: &mut Value) {
+        match self {
+            Self::Set(path, value) => set(spec, path, value.clone()),
+            Self::Remove(path) => remove(spec, path),
+            Self::Merge(more) => merge(spec, more),
+        }
+        if get(spec, "scheduling.tolerations[].effect").is_some_and(|effect| effect != "NoExecute") {
+            remove(spec, "scheduling.tolerations[].tolerationSeconds");
+        }
+    }
+}
+
+impl Operation {
+    fn new(name: String, base: Base, field: Option<Arc<Field>>, change: Change) -> Self {
+        let mut after = base.spec();
+        change.make(&mut after);
+        Self { name, base, field, change, after }
+    }
 }
 
 /// All of them, in a stated order.
@@ -33,16 +68,12 @@ pub fn all() -> Vec<Operation> {
     let mut all = of_fields();
     for base in [Base::Full, Base::Fixed] {
         all.extend(sections(base, &schema()).into_iter().map(|path| {
-            let mut after = base.spec();
-            remove(&mut after, &path);
-            Operation { name: format!("{path}/left-out-of-{base:?}").to_lowercase(), base, field: None, after }
+            let name = format!("{path}/left-out-of-{base:?}").to_lowercase();
+            Operation::new(name, base, None, Change::Remove(path))
         }));
     }
-    all.extend(semantic::table().into_iter().map(|(name, base, more)| {
-        let mut after = base.spec();
-        merge(&mut after, &more);
-        Operation { name: name.to_owned(), base, field: None, after }
-    }));
+    let meaning = semantic::table().into_iter();
+    all.extend(meaning.map(|(name, base, more)| Operation::new(name.to_owned(), base, None, Change::Merge(more))));
     let mut seen = BTreeSet::new();
     all.retain(|operation| {
         let is_new = seen.insert((operation.base, operation.after.to_string()));
@@ -58,24 +89,12 @@ fn of_fields() -> Vec<Operation> {
         let field = Arc::new(field);
         let changes = leaves.get(field.path).map(|schema| changes(&field, schema)).unwrap_or_default();
         changes.into_iter().map(move |(what, value)| {
-            let mut after = field.base.spec();
-            match value {
-                Some(value) => set(&mut after, field.path, value),
-                None => remove(&mut after, field.path),
-            }
-            agree(&mut after);
-            let name = format!("{}/{what}", field.path);
-            Operation { name, base: field.base, field: Some(Arc::clone(&field)), after }
+            let path = field.path.to_owned();
+            let change = value.map_or_else(|| Change::Remove(path.clone()), |value| Change::Set(path.clone(), value));
+            Operation::new(format!("{path}/{what}"), field.base, Some(Arc::clone(&field)), change)
         })
     };
     table().into_iter().flat_map(of_field).collect()
-}
-
-/// Takes along what a rule ties to the field: seconds belong to one effect alone.
-fn agree(after: &mut Value) {
-    if get(after, "scheduling.tolerations[].effect").is_some_and(|effect| effect != "NoExecute") {
-        remove(after, "scheduling.tolerations[].tolerationSeconds");
-    }
 }
 
 /// Whether the API server and the operator take a spec, as all that it names is there.

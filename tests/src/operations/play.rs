@@ -88,9 +88,9 @@ impl Campaign {
             let stage = Stage::set(&self.ground).await;
             stage.create(&base.spec()).await;
             stage.rests().await.expect("a base that comes to rest");
-            let state = stage.state(&[]);
+            let come_to = stage.state(&[]);
             stage.clear().await;
-            state
+            come_to
         })
         .await;
         cell
@@ -140,7 +140,7 @@ impl Campaign {
     }
 
     /// What the spec asks of children and they do not say.
-    fn unsaid(&self, stage: &Stage) -> Vec<String> {
+    pub(super) fn unsaid(&self, stage: &Stage) -> Vec<String> {
         let Some(relay) = stage.live("ThreatRelay", super::stage::NAME) else {
             return vec!["the resource is gone".to_owned()];
         };

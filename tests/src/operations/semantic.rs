@@ -8,6 +8,7 @@ use super::fields::Base::{self, Fixed, Full, Hs256, Minimal};
 /// Name, from what, and what is merged over it.
 #[must_use]
 #[rustfmt::skip]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 pub(super) fn table() -> Vec<(&'static str, Base, Value)> {
     let key = |name: &str, key: &str| json!({"secretRef": {"name": name, "key": key}});
     let named = |name: &str, secret: &str| json!({"name": name, "secretRef": {"name": secret, "key": "a"}});

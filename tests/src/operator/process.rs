@@ -39,8 +39,11 @@ impl Operator {
         let kubeconfig = folder.path().join("kubeconfig");
         std::fs::write(&kubeconfig, access.kubeconfig()).expect("the operator's kubeconfig");
         let log = File::create(folder.path().join("log")).expect("the operator's log");
+        let is_named = flags.contains(&"--relay-image");
+        let image: &[&str] = if is_named { &[] } else { &["--relay-image", "registry.example/threatrelay:1.0.0"] };
         let child = Command::new(program)
-            .args(["run", "--relay-image", "registry.example/threatrelay:1.0.0"])
+            .arg("run")
+            .args(image)
             .args(["--listen", "127.0.0.1:0", "--log", "info,threatrelay_operator=debug", "--log-format", "json"])
             .args(flags)
             .env_clear()

@@ -2,22 +2,29 @@
 //! a file, for whoever looks into a defect; or all there are, which takes the better part of an hour. Every plan that
 //! differs is written into a file that replays it.
 
+use std::collections::BTreeMap;
 use std::error::Error;
+use std::future::ready;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use futures_util::{StreamExt, stream};
 use tokio::runtime::Runtime;
 
 use crate::faults::campaign::{Family, Tier, plans};
+use crate::faults::fault::Fault;
 use crate::faults::ground::Ground;
 use crate::faults::oracles::judge;
 use crate::faults::plan::Plan;
 use crate::faults::reference::Reference;
 use crate::faults::report::{Outcome, Report};
-use crate::faults::run::disturbed;
+use crate::faults::run::{disturbed, together};
+use crate::faults::turmoil::{Storm, Upset};
 use crate::faults::workload;
 
 #[derive(Debug, Args)]
@@ -31,6 +38,9 @@ pub(super) struct Faults {
     /// Only plans whose name contains this
     #[arg(long, default_value = "")]
     only: String,
+    /// Begin no further plan after so many minutes; which come first is drawn, the same each time
+    #[arg(long)]
+    minutes: Option<u64>,
     /// Where plans that differ are written
     #[arg(long, default_value = "plans")]
     folder: PathBuf,
@@ -56,7 +66,7 @@ pub(super) fn run(arguments: &Faults) -> Result<ExitCode, Box<dyn Error>> {
         for taking in references.collect::<Vec<_>>() {
             let reference = Arc::new(taking.await?.map_err(|problems| problems.join("\n"))?);
             let tier = if arguments.full { Tier::Full } else { Tier::Always };
-            let campaign = Family::ALL.into_iter().flat_map(|family| plans(&reference, family, tier));
+            let campaign = Family::all().flat_map(|family| plans(&reference, family, tier));
             let chosen: Vec<Plan> = match &wanted {
                 Some(plan) => vec![plan.clone()],
                 None => campaign.filter(|plan| plan.to_string().contains(&arguments.only)).collect(),
@@ -64,7 +74,19 @@ pub(super) fn run(arguments: &Faults) -> Result<ExitCode, Box<dyn Error>> {
             all.extend(chosen.into_iter().map(|plan| (Arc::clone(&reference), plan)));
         }
         println!("{} plans", all.len());
-        play(&ground, all, arguments).await
+        if arguments.minutes.is_some() {
+            all.sort_by_cached_key(|(_, plan)| (!Family::TURMOIL.contains(&Family::of(plan)), drawn(plan)));
+        }
+        let mut sums = Sums::default();
+        let (storms, calm) = apart(all);
+        play(&ground, calm, None, arguments, &mut sums).await?;
+        // Servers are away for everybody, so these come last, and those of a kind together.
+        for (upset, plans) in storms {
+            let storm = Arc::new(Storm::new(upset, plans.len()));
+            play(&ground, plans, Some(storm), arguments, &mut sums).await?;
+        }
+        print!("{}", sums.report);
+        Ok::<_, Box<dyn Error>>(sums.differing)
     })?;
     if differing == 0 {
         return Ok(ExitCode::SUCCESS);
@@ -80,26 +102,72 @@ fn read(plan: &str) -> Result<Plan, Box<dyn Error>> {
     Ok(plan.parse()?)
 }
 
-/// Runs plans side by side; prints what differs and the sums.
+/// A number that is another for each plan and the same each time.
+fn drawn(plan: &Plan) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    plan.to_string().hash(&mut hasher);
+    hasher.finish()
+}
+
+/// What all plans came to.
+#[derive(Default)]
+struct Sums {
+    report: Report,
+    differing: usize,
+}
+
+type Plans = Vec<(Arc<Reference>, Plan)>;
+
+/// Plans of servers that are away, by what happens to them; and all others.
+fn apart(all: Plans) -> (BTreeMap<Upset, Plans>, Plans) {
+    let (mut storms, mut calm) = (BTreeMap::<Upset, Plans>::new(), Plans::new());
+    for (reference, plan) in all {
+        match plan.fault {
+            Fault::Servers(upset) => storms.entry(upset).or_default().push((reference, plan)),
+            _ => calm.push((reference, plan)),
+        }
+    }
+    (storms, calm)
+}
+
+/// Runs plans side by side, those of a storm all at once; prints what differs.
 async fn play(
     ground: &Arc<Ground>,
-    plans: Vec<(Arc<Reference>, Plan)>,
+    plans: Plans,
+    storm: Option<Arc<Storm>>,
     arguments: &Faults,
-) -> Result<usize, Box<dyn Error>> {
-    let mut report = Report::default();
-    let mut differing = 0;
+    sums: &mut Sums,
+) -> Result<(), Box<dyn Error>> {
+    let lanes = if storm.is_some() { plans.len() } else { arguments.lanes };
     let running = plans.into_iter().map(|(reference, plan)| {
-        let ground = Arc::clone(ground);
-        tokio::spawn(async move {
-            let record = disturbed(&ground, &reference, &plan).await;
-            let findings = judge(&reference, &record);
-            (Outcome::of(plan, &record, findings), record)
-        })
+        let (ground, storm) = (Arc::clone(ground), storm.clone());
+        let name = plan.to_string();
+        async move {
+            let run = tokio::spawn(async move {
+                let record = match &storm {
+                    Some(storm) => together(&ground, &reference, &plan, storm).await,
+                    None => disturbed(&ground, &reference, &plan).await,
+                };
+                let findings = judge(&reference, &record);
+                (Outcome::of(plan, &record, findings), record)
+            });
+            run.await.map_err(|error| format!("{name}: {error}"))
+        }
     });
-    let mut running = stream::iter(running).buffer_unordered(arguments.lanes);
+    let end =
+        arguments.minutes.filter(|_| storm.is_none()).map(|minutes| Instant::now() + Duration::from_mins(minutes));
+    let is_time = move |_: &_| ready(end.is_none_or(|end| Instant::now() < end));
+    let mut running = pin!(stream::iter(running).take_while(is_time).buffer_unordered(lanes));
     while let Some(done) = running.next().await {
-        let (outcome, record) = done?;
-        report.add(&outcome);
+        let (outcome, record) = match done {
+            Ok(done) => done,
+            Err(broken) => {
+                println!("{broken}");
+                sums.differing += 1;
+                continue;
+            }
+        };
+        sums.report.add(&outcome);
         if outcome.findings.is_empty() && arguments.plan.is_none() {
             continue;
         }
@@ -111,12 +179,11 @@ async fn play(
             println!("  as undisturbed");
             continue;
         }
-        differing += 1;
+        sums.differing += 1;
         std::fs::create_dir_all(&arguments.folder)?;
         let file = arguments.folder.join(format!("{}.yaml", outcome.plan.to_string().replace('/', "_")));
         std::fs::write(&file, serde_saphyr::to_string(&outcome.plan)?)?;
         std::fs::write(file.with_extension("log"), &record.log)?;
     }
-    print!("{report}");
-    Ok(differing)
+    Ok(())
 }

@@ -2,6 +2,7 @@
 //! evaluated without a cluster and by a real API server alike, which also takes every object that is built.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
 
+mod bounds;
 mod objects;
 mod rules;
 mod server;

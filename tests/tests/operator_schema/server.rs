@@ -11,7 +11,7 @@ use tokio::sync::OnceCell;
 use super::rules::{Case, cases};
 use super::{definition, resource, spec};
 
-const RELAYS: &str = "/apis/threatrelay.dev/v1alpha1/namespaces/default/threatrelays";
+pub(super) const RELAYS: &str = "/apis/threatrelay.dev/v1alpha1/namespaces/default/threatrelays";
 
 /// The plane with the definition established.
 pub(super) async fn plane() -> &'static ControlPlane {

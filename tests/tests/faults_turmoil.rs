@@ -1,0 +1,104 @@
+//! The operator gets where it would have got, whatever lasts longer than one request: SIGKILL of the real program, a leader
+//! that stands still, rights that are withdrawn, objects that are refused, somebody who edits between read and write, and
+//! servers of the control plane that are away, the last on a plane of its own for all workloads at once. Each plan is a
+//! test, named as `cargo xtask faults --plan` takes it.
+#![expect(clippy::expect_used, reason = "without a runtime nothing is run")]
+
+use std::collections::HashMap;
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use tests::faults::campaign::{Family, Tier, plans};
+use tests::faults::fault::Fault;
+use tests::faults::ground::Ground;
+use tests::faults::oracles::judge;
+use tests::faults::plan::Plan;
+use tests::faults::reference::Reference;
+use tests::faults::report::{Outcome, Report};
+use tests::faults::run::{disturbed, together};
+use tests::faults::turmoil::{Storm, Upset};
+use tests::faults::workload;
+use tokio::runtime::Runtime;
+
+/// Most lines that a failure shows of what differs, and of the operator's log.
+const LINES: usize = 40;
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    if arguments.list {
+        // Which plans there are is known when the operator was seen at work.
+        return ExitCode::SUCCESS;
+    }
+    let runtime = Arc::new(Runtime::new().expect("a runtime"));
+    let (calm, stormy) = runtime.block_on(async { tokio::join!(Ground::start(), Ground::start()) });
+    let (calm, stormy) = (Arc::new(calm), Arc::new(stormy));
+    let taken = workload::all().into_iter().map(|workload| {
+        let (calm, name) = (Arc::clone(&calm), workload.name);
+        runtime.spawn(async move { Reference::take(&calm, workload).await.map_err(|why| (name, why)) })
+    });
+    let mut chosen = Vec::new();
+    let mut trials = Vec::new();
+    for taking in taken.collect::<Vec<_>>() {
+        match runtime.block_on(taking).expect("an undisturbed run") {
+            Err((name, why)) => {
+                let why = why[..why.len().min(LINES)].join("\n");
+                trials.push(Trial::test(format!("{name}/undisturbed"), move || Err(why.into())));
+            }
+            Ok(reference) => {
+                let reference = Arc::new(reference);
+                let all = Family::TURMOIL.into_iter().flat_map(|family| plans(&reference, family, Tier::Always));
+                chosen.extend(all.map(|plan| (Arc::clone(&reference), plan)));
+            }
+        }
+    }
+    let is_wanted = |plan: &Plan| arguments.filter.as_ref().is_none_or(|text| plan.to_string().contains(text));
+    chosen.retain(|(_, plan)| is_wanted(plan));
+    let storms = storms(&chosen);
+    let report = Arc::new(Mutex::new(Report::default()));
+    for (reference, plan) in chosen {
+        let storm = match plan.fault {
+            Fault::Servers(upset) => storms.get(&upset).cloned(),
+            _ => None,
+        };
+        let ground = Arc::clone(if storm.is_some() { &stormy } else { &calm });
+        let (report, handle) = (Arc::clone(&report), runtime.handle().clone());
+        trials.push(Trial::test(plan.to_string(), move || {
+            handle.block_on(run(&ground, &reference, plan, storm.as_deref(), &report))
+        }));
+    }
+    // All at once: those of a storm wait for one another, and most of a run is waiting.
+    arguments.test_threads = Some(trials.len().max(1));
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    print!("{}", report.lock().unwrap_or_else(PoisonError::into_inner));
+    conclusion.exit_code()
+}
+
+/// One for each upset that is among the plans.
+fn storms(plans: &[(Arc<Reference>, Plan)]) -> HashMap<Upset, Arc<Storm>> {
+    let count = |upset| plans.iter().filter(|(_, plan)| plan.fault == Fault::Servers(upset)).count();
+    Upset::ALL.into_iter().map(|upset| (upset, Arc::new(Storm::new(upset, count(upset))))).collect()
+}
+
+async fn run(
+    ground: &Ground,
+    reference: &Reference,
+    plan: Plan,
+    storm: Option<&Storm>,
+    report: &Mutex<Report>,
+) -> Result<(), Failed> {
+    let record = match storm {
+        Some(storm) => together(ground, reference, &plan, storm).await,
+        None => disturbed(ground, reference, &plan).await,
+    };
+    let findings = judge(reference, &record);
+    let text = findings.iter().take(LINES).map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    let outcome = Outcome::of(plan, &record, findings);
+    report.lock().unwrap_or_else(PoisonError::into_inner).add(&outcome);
+    if text.is_empty() {
+        return Ok(());
+    }
+    let lines: Vec<_> = record.log.lines().collect();
+    let end = lines[lines.len().saturating_sub(LINES)..].join("\n");
+    Err(format!("{text}\nthe operator said:\n{end}").into())
+}
