@@ -110,6 +110,7 @@ impl<'a> From<Parts<'a>> for Sighting<'a> {
 
 /// A name resolved to an address.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[expect(clippy::struct_field_names, reason = "the names are CTIM's")]
 pub struct Relation<'a> {
     origin: &'static str,
     origin_uri: String,

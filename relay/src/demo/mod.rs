@@ -35,7 +35,7 @@ pub struct Args {
     /// Address of its probes and metrics
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9091")]
     pub admin_listen: SocketAddr,
-    /// Send traces to this collector by OTLP over HTTP, e.g. http://127.0.0.1:4318
+    /// Send traces to this collector by OTLP over HTTP
     #[arg(long, value_name = "URL")]
     pub otlp: Option<String>,
     /// Ask everything once, print the answers and leave, with 1 if one of them is not as it should be
