@@ -4,7 +4,8 @@
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
-use tests::custom_resource::{full, list, merge, objects, observed};
+use tests::custom_resource::{full, list, merge, objects, observed, resource};
+use threatrelay_operator::build::url;
 
 /// Sections that may be left out alone.
 const SECTIONS: [&str; 15] = [
@@ -129,4 +130,18 @@ fn without_any_key_to_be_had_there_is_no_secret_and_pods_wait_for_it() {
     let volumes = json!(objects.deployment)["spec"]["template"]["spec"]["volumes"].clone();
     assert_eq!(volumes[1]["secret"]["secretName"], "soc-relay-otx-keys");
     assert_eq!(volumes[1]["secret"].get("optional"), None);
+}
+
+#[test]
+fn the_url_is_that_of_the_ingress_or_else_of_the_gateway() {
+    for (more, expected) in [
+        (json!({}), Some("https://otx.soc.example")),
+        (json!({"ingress": {"tls": {"enabled": false, "secretName": null}}}), Some("http://otx.soc.example")),
+        (json!({"ingress": null}), Some("https://otx.gw.example")),
+        (json!({"ingress": null, "gateway": null}), None),
+    ] {
+        let mut spec = full();
+        merge(&mut spec, &more);
+        assert_eq!(url(&resource(&spec).unwrap().spec).as_deref(), expected, "{more}");
+    }
 }

@@ -79,8 +79,11 @@ async fn a_rich_answer_costs_the_calls_of_a_plain_one() {
     assert_eq!(fake.total(), plain_fake.total());
 }
 
-/// The rows of `docs/ctim-mapping.md`: kind of document, field and sample.
-fn mapping_rows() -> Vec<(String, String, Value)> {
+/// A row of `docs/ctim-mapping.md`: kind of document, field, sample, and whether every such document has just that.
+struct Row(String, String, Value, bool);
+
+/// Its rows.
+fn mapping_rows() -> Vec<Row> {
     let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/ctim-mapping.md")).unwrap();
     let mut kind = String::new();
     let mut rows = Vec::new();
@@ -89,9 +92,10 @@ fn mapping_rows() -> Vec<(String, String, Value)> {
             rest.split('`').next().unwrap().clone_into(&mut kind);
         } else if let Some(row) = line.strip_prefix("| `").filter(|_| !kind.is_empty()) {
             let (field, rest) = row.split_once("` | ").unwrap();
-            let (_, sample) = rest.rsplit_once(" | `").unwrap();
+            let (from, sample) = rest.rsplit_once(" | `").unwrap();
             let sample = serde_json::from_str(sample.strip_suffix("` |").unwrap()).unwrap();
-            rows.push((kind.clone(), field.to_owned(), sample));
+            let is_constant = ["constant", "1", "false", "as the original"].contains(&from);
+            rows.push(Row(kind.clone(), field.to_owned(), sample, is_constant));
         }
     }
     rows
@@ -105,15 +109,19 @@ async fn every_field_of_every_document_has_its_row_with_a_sample_that_is_true() 
     for kind in KINDS {
         for document in docs(&body, kind) {
             for field in document.as_object().unwrap().keys() {
-                let is_row = |row: &&(String, String, Value)| row.0 == kind && row.1 == *field;
+                let is_row = |row: &&Row| row.0 == kind && row.1 == *field;
                 assert_eq!(rows.iter().filter(is_row).count(), 1, "rows of {field} of {kind}");
             }
         }
     }
-    for (kind, field, sample) in &rows {
+    assert!(rows.iter().filter(|row| row.3).count() > 20);
+    for Row(kind, field, sample, is_constant) in &rows {
         let changes_daily = field == "valid_time" && matches!(kind.as_str(), "judgements" | "verdicts");
         let is_sample = |document: &Value| document[field] == *sample || changes_daily && document[field].is_object();
         assert!(docs(&body, kind).iter().any(is_sample), "{field} of {kind} is nowhere {sample}");
+        if *is_constant {
+            assert!(docs(&body, kind).iter().all(is_sample), "{field} of {kind} is not always {sample}");
+        }
     }
 }
 

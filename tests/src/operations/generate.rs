@@ -131,7 +131,7 @@ fn of_list(schema: &Value, now: &Value, other: &Value) -> Vec<Change> {
     if let Some(first) = other.first().and_then(Value::as_str) {
         // Another number or letter at the start makes another host, origin or block of each.
         let nth = |at: usize| match first.split_once("//") {
-            Some((scheme, host)) => format!("{scheme}//n{at}.{host}"),
+            Some((start, host)) => format!("{start}//n{at}.{host}"),
             None if first.contains('/') => format!("203.0.113.{at}/32"),
             None => format!("n{at}.{first}"),
         };

@@ -16,7 +16,7 @@ use crate::faults::masks::{Mask, OF_WAYS, State, differences, state, without};
 /// Name of the resource.
 pub const NAME: &str = "soc-relay";
 /// The longest until a change has come to its end, with dozens of others under way on two processors.
-pub const PATIENCE: Duration = Duration::from_secs(150);
+pub const PATIENCE: Duration = Duration::from_mins(4);
 /// So long a state must last to count as an end.
 const QUIET: Duration = Duration::from_millis(1200);
 /// The same where nobody knows yet what the end is.

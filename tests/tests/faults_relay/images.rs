@@ -24,9 +24,13 @@ export THREATRELAY_LISTEN=192.0.2.1:9090
 exec /threatrelay "$@"
 "#;
 
-/// The real relay begins only after longer than a live relay may be silent.
+/// The real relay begins only after longer than a live relay may be silent. The shell ends when it is told to, as no first
+/// process of a container does by itself.
 const SLOW: &str = r#"#!/bin/sh
-sleep 40
+trap 'exit 143' TERM
+sleep 40 &
+wait
+trap - TERM
 exec /threatrelay "$@"
 "#;
 

@@ -102,7 +102,7 @@ impl Scene {
         self.bed.serve_otx(&self.namespace, arguments).await;
     }
 
-    /// A caller who asks the relay's Service all the time.
+    /// A caller who asks the relay's Service all the time, from the first answer on.
     pub(crate) async fn traffic(&self) -> Traffic {
         let service = self.path("api/v1", "services", "otx");
         let address = self.bed.cluster.api().field(&service, "/spec/clusterIP").await.unwrap();
@@ -110,6 +110,8 @@ impl Scene {
         let origin = format!("http://{}", self.bed.cluster.forward(inside).unwrap());
         let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(20)).build().unwrap();
         let ask = self.bed.ask(http, &origin, AUDIENCE);
+        // A node may learn of a ready pod later than the API does.
+        self.until("the relay's Service answers", TOLD, async || ask().await.map(drop)).await;
         Traffic::start(1, Duration::from_millis(200), move || {
             let asked = ask();
             async move { asked.await.map(drop) }
