@@ -129,15 +129,16 @@ pub fn plans(reference: &Reference, family: Family, tier: Tier) -> Vec<Plan> {
 }
 
 /// An event is made up for by a later one of the same object. What people write once has no later one, and an API server
-/// that never tells of it is none. Limits are about pods. While the operator is paused, or the resource is
-/// being deleted, what goes stays away.
+/// that never tells of it is none. Limits are about pods. While the operator is paused, or the resource is being deleted,
+/// what is edited stays so.
 fn is_possible(fault: Fault, step: &str, place: &Place) -> bool {
     let is_of = |plurals: &[&str]| plurals.contains(&&*place.resource);
     match fault {
         Fault::Stream(Stream::Withheld(_)) => !is_of(&["threatrelays", "secrets", "configmaps"]),
         Fault::Refused(Refusal::Limits) => is_of(&["pods"]),
         Fault::Refused(Refusal::PolicyForbids) => !is_of(&["pods"]),
-        Fault::Edited(Edit::Removal) => !["paused", "held"].contains(&step),
+        Fault::Edited(Edit::Removal | Edit::Fields) => !["paused", "held"].contains(&step),
+        Fault::Edited(Edit::Status) => step != "held",
         _ => true,
     }
 }

@@ -190,7 +190,10 @@ async fn follow(client: Client, kind: ApiResource, namespaces: Namespaces) {
 fn note(namespaces: &Namespaces, kind: &ApiResource, object: &DynamicObject, is_gone: bool) {
     let namespaces = namespaces.lock().unwrap_or_else(PoisonError::into_inner);
     let Some(chronicle) = namespaces.get(&object.namespace().unwrap_or_default()) else { return };
-    let value = serde_json::to_value(object).unwrap_or_default();
+    let mut value = serde_json::to_value(object).unwrap_or_default();
+    // What is told within a list lacks them.
+    value["apiVersion"] = kind.api_version.as_str().into();
+    value["kind"] = kind.kind.as_str().into();
     let key = (kind.kind.clone(), object.name_any());
     chronicle.send_modify(|chronicle| {
         let known = chronicle.live.get(&key).map(|known| &known["metadata"]["resourceVersion"]);

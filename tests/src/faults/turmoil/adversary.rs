@@ -3,6 +3,8 @@
 //! end; the operator leaves what is not its own, and restores what is.
 
 use std::collections::HashMap;
+use std::future::ready;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,7 +17,7 @@ use crate::cluster::Api;
 use crate::faultproxy::call::{Call, Class, Verb};
 use crate::faultproxy::trace::Entry;
 use crate::faults::oracles::Finding;
-use crate::faults::stage::Stage;
+use crate::faults::stage::{Stage, comes_true};
 
 /// What is edited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -112,7 +114,10 @@ const TRIES: usize = 3;
 /// Whoever edits.
 pub(in crate::faults) struct Editor {
     edit: Edit,
+    /// Edits that were begun.
     made: Arc<watch::Sender<u32>>,
+    /// Edits that are done.
+    done: Arc<AtomicU32>,
     paths: Arc<Mutex<HashMap<String, u32>>>,
 }
 
@@ -121,6 +126,8 @@ impl Editor {
         let (made, paths) = (Arc::new(watch::Sender::new(0)), Arc::<Mutex<HashMap<String, u32>>>::default());
         let (api, namespace) = (stage.api.clone(), stage.namespace.to_owned());
         let (counting, reads) = (Arc::clone(&made), Arc::clone(&paths));
+        let done = Arc::<AtomicU32>::default();
+        let ended = Arc::clone(&done);
         stage.proxy.after_reads(Some(Arc::new(move |call: &Call| {
             let path = path(call, &namespace);
             let is_turn = edit.is_about(call) && *counting.borrow() < edit.rounds() && {
@@ -129,17 +136,18 @@ impl Editor {
                 *count += 1;
                 *count % 2 == 1
             };
-            let (api, counting) = (api.clone(), Arc::clone(&counting));
+            let (api, counting, ended) = (api.clone(), Arc::clone(&counting), Arc::clone(&ended));
             async move {
                 if is_turn {
                     counting.send_modify(|made| *made += 1);
                     let round = *counting.borrow();
                     edit.make(&api, &path, &round.to_string()).await;
+                    ended.fetch_add(1, Ordering::Relaxed);
                 }
             }
             .boxed()
         })));
-        Self { edit, made, paths }
+        Self { edit, made, done, paths }
     }
 
     /// Waits until all edits are made, or nothing is read any more; then undoes what would stay.
@@ -151,6 +159,8 @@ impl Editor {
             }
         }
         stage.proxy.after_reads(None);
+        let is_over = || *self.made.borrow() == self.done.load(Ordering::Relaxed);
+        comes_true(Duration::from_secs(20), || ready(is_over())).await;
         let paths: Vec<String> = self.paths.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect();
         for path in paths {
             self.edit.undo(stage.api, &path).await;
