@@ -31,11 +31,11 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let runtime = Arc::new(Runtime::new().expect("a runtime"));
-    let (calm, stormy) = runtime.block_on(async { tokio::join!(Ground::start(), Ground::start()) });
-    let (calm, stormy) = (Arc::new(calm), Arc::new(stormy));
+    let (quiet, rough) = runtime.block_on(async { tokio::join!(Ground::start(), Ground::start()) });
+    let (quiet, rough) = (Arc::new(quiet), Arc::new(rough));
     let taken = workload::all().into_iter().map(|workload| {
-        let (calm, name) = (Arc::clone(&calm), workload.name);
-        runtime.spawn(async move { Reference::take(&calm, workload).await.map_err(|why| (name, why)) })
+        let (quiet, name) = (Arc::clone(&quiet), workload.name);
+        runtime.spawn(async move { Reference::take(&quiet, workload).await.map_err(|why| (name, why)) })
     });
     let mut chosen = Vec::new();
     let mut trials = Vec::new();
@@ -61,7 +61,7 @@ fn main() -> ExitCode {
             Fault::Servers(upset) => storms.get(&upset).cloned(),
             _ => None,
         };
-        let ground = Arc::clone(if storm.is_some() { &stormy } else { &calm });
+        let ground = Arc::clone(if storm.is_some() { &rough } else { &quiet });
         let (report, handle) = (Arc::clone(&report), runtime.handle().clone());
         trials.push(Trial::test(plan.to_string(), move || {
             handle.block_on(run(&ground, &reference, plan, storm.as_deref(), &report))

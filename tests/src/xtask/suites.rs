@@ -94,10 +94,9 @@ impl Suites {
     /// When the runner cannot be run, or ends without a summary (a build that failed).
     pub(super) fn run(self, variables: &Variables) -> Result<Count, Box<dyn Error>> {
         // Binaries that suites start as processes of their own.
-        let mut build = Command::new("cargo");
-        build.args(["build", "--quiet", "--release", "--workspace", "--bins"]);
-        let built = timed("binaries", || build.status())?;
-        if !built.success() {
+        let mut cargo = Command::new("cargo");
+        cargo.args(["build", "--quiet", "--release", "--workspace", "--bins"]);
+        if !timed("binaries", || cargo.status())?.success() {
             return Err("the build failed".into());
         }
         let shared: Vec<String> = TABLES
