@@ -50,7 +50,8 @@ pub fn build() -> Result<PathBuf, BinariesError> {
     Ok(folder)
 }
 
-/// The build of both, as it is shipped, of the workspace that `folder` is in.
+/// The build of both, as it is shipped, of the workspace that `folder` is in. C code that tells when it was compiled
+/// (mimalloc's does) tells 1970, so that the next build gives the same bytes.
 #[must_use]
 pub fn as_shipped(folder: &Path) -> Command {
     let target = target();
@@ -59,6 +60,7 @@ pub fn as_shipped(folder: &Path) -> Command {
         .args(["--locked", "--profile", "dist", "--target", &target, "--bins"])
         .args(["--package", "threatrelay", "--package", "threatrelay-operator"])
         .env(format!("CC_{}", target.replace('-', "_")), "musl-gcc")
+        .env("SOURCE_DATE_EPOCH", "0")
         .current_dir(folder);
     build
 }
