@@ -145,6 +145,31 @@ fn no_static_binary_has_code_of_a_banned_package() {
     }
 }
 
+/// The date that C's `__DATE__` stands for, as `Nov  5 2026`, wherever it is.
+fn dates_of_compilation(binary: &[u8]) -> BTreeSet<String> {
+    const MONTHS: &[u8] = b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec";
+    let is_date = |bytes: &&[u8]| {
+        let (month, day, year) = (&bytes[..4], &bytes[4..7], &bytes[7..]);
+        MONTHS.chunks(4).any(|name| name[..3] == month[..3])
+            && (month[3], day[2]) == (b' ', b' ')
+            && (day[0] == b' ' || day[0].is_ascii_digit())
+            && day[1].is_ascii_digit()
+            && year.iter().all(u8::is_ascii_digit)
+    };
+    let dates = binary.windows("Nov  5 2026".len()).filter(is_date);
+    dates.map(|bytes| String::from_utf8_lossy(bytes).into_owned()).collect()
+}
+
+#[test]
+fn no_static_binary_tells_when_it_was_compiled() {
+    for (binary, _) in BINARIES {
+        let found = dates_of_compilation(&fs::read(shipped(binary).unwrap()).unwrap());
+        assert!(found.iter().all(|date| date == "Jan  1 1970"), "{binary}: {found:?}");
+    }
+    let found = dates_of_compilation(b"built Nov  5 2026\0Dec 24 2026\0Mai  1 2026");
+    assert_eq!(found, ["Dec 24 2026".to_owned(), "Nov  5 2026".to_owned()].into());
+}
+
 #[test]
 fn what_is_missing_foreign_or_banned_is_noticed_in_a_list() {
     let (binary, mut found) = ("threatrelay", resolved("threatrelay", &target()).unwrap());
