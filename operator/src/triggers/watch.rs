@@ -13,7 +13,7 @@ use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::controller::backoff::spread;
 
@@ -24,6 +24,9 @@ const WATCH: Duration = Duration::from_mins(1);
 const SILENCE: Duration = Duration::from_mins(10);
 /// The longest between two events of an initial list, pauses after errors included.
 const LIST: Duration = Duration::from_mins(1);
+
+/// Before a list after an event that could not be read: such a server may have more of them.
+const PAUSE: Duration = Duration::from_secs(2);
 
 type Events<K> = Pin<Box<dyn Stream<Item = Result<Event<K>, watcher::Error>> + Send>>;
 
@@ -49,9 +52,8 @@ where
             loop {
                 let next = if listing { timeout(LIST, events.next()).await } else { Ok(events.next().await) };
                 if let Ok(Some(event)) = next {
-                    let is_step = |wanted: fn(&Event<K>) -> bool| event.as_ref().is_ok_and(wanted);
-                    listing |= is_step(|event| matches!(event, Event::Init));
-                    listing &= !is_step(|event| matches!(event, Event::InitDone));
+                    listing |= matches!(event, Ok(Event::Init));
+                    listing &= !matches!(event, Ok(Event::InitDone));
                     match &event {
                         Err(error) if told.is_none_or(|told| told.elapsed() >= SILENCE) => {
                             tracing::warn!(%error, watch = &*place, "watching failed; trying again");
@@ -62,6 +64,10 @@ where
                         Ok(Event::Init) => {}
                         Ok(_) if told.take().is_some() => tracing::info!(watch = &*place, "watching goes on"),
                         Ok(_) => {}
+                    }
+                    if matches!(&event, Err(watcher::Error::WatchFailed(kube::Error::SerdeError(_)))) {
+                        sleep(spread(PAUSE)).await;
+                        (events, listing) = (begin(), true);
                     }
                     return Some((event, (events, listing, told)));
                 }
