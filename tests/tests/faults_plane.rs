@@ -6,19 +6,15 @@
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use libtest_mimic::{Arguments, Failed, Trial};
+use libtest_mimic::{Arguments, Trial};
 use tests::faults::campaign::{Family, Tier, plans};
 use tests::faults::ground::Ground;
-use tests::faults::oracles::judge;
-use tests::faults::plan::Plan;
 use tests::faults::reference::Reference;
-use tests::faults::report::{Outcome, Report};
-use tests::faults::run::disturbed;
+use tests::faults::report::Report;
+use tests::faults::trial::{LINES, attempt};
 use tests::faults::workload;
 use tokio::runtime::Runtime;
 
-/// Most lines that a failure shows of what differs, and of the operator's log.
-const LINES: usize = 40;
 /// Runs at once: most of a run is waiting.
 const LANES: usize = 24;
 
@@ -50,7 +46,9 @@ fn main() -> ExitCode {
                     let (ground, reference, report) =
                         (Arc::clone(&ground), Arc::clone(&reference), Arc::clone(&report));
                     let handle = runtime.handle().clone();
-                    Trial::test(plan.to_string(), move || handle.block_on(run(&ground, &reference, plan, &report)))
+                    Trial::test(plan.to_string(), move || {
+                        Ok(handle.block_on(attempt(&ground, &reference, plan, None, &report))?)
+                    })
                 }));
             }
         }
@@ -59,18 +57,4 @@ fn main() -> ExitCode {
     let conclusion = libtest_mimic::run(&arguments, trials);
     print!("{}", report.lock().unwrap_or_else(PoisonError::into_inner));
     conclusion.exit_code()
-}
-
-async fn run(ground: &Ground, reference: &Reference, plan: Plan, report: &Mutex<Report>) -> Result<(), Failed> {
-    let record = disturbed(ground, reference, &plan).await;
-    let findings = judge(reference, &record);
-    let text = findings.iter().take(LINES).map(ToString::to_string).collect::<Vec<_>>().join("\n");
-    let outcome = Outcome::of(plan, &record, findings);
-    report.lock().unwrap_or_else(PoisonError::into_inner).add(&outcome);
-    if text.is_empty() {
-        return Ok(());
-    }
-    let lines: Vec<_> = record.log.lines().collect();
-    let end = lines[lines.len().saturating_sub(LINES)..].join("\n");
-    Err(format!("{text}\nthe operator said:\n{end}").into())
 }

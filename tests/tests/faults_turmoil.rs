@@ -8,21 +8,17 @@ use std::collections::HashMap;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use libtest_mimic::{Arguments, Failed, Trial};
+use libtest_mimic::{Arguments, Trial};
 use tests::faults::campaign::{Family, Tier, plans};
 use tests::faults::fault::Fault;
 use tests::faults::ground::Ground;
-use tests::faults::oracles::judge;
 use tests::faults::plan::Plan;
 use tests::faults::reference::Reference;
-use tests::faults::report::{Outcome, Report};
-use tests::faults::run::{disturbed, together};
+use tests::faults::report::Report;
+use tests::faults::trial::{LINES, attempt};
 use tests::faults::turmoil::{Storm, Upset};
 use tests::faults::workload;
 use tokio::runtime::Runtime;
-
-/// Most lines that a failure shows of what differs, and of the operator's log.
-const LINES: usize = 40;
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
@@ -64,7 +60,7 @@ fn main() -> ExitCode {
         let ground = Arc::clone(if storm.is_some() { &rough } else { &quiet });
         let (report, handle) = (Arc::clone(&report), runtime.handle().clone());
         trials.push(Trial::test(plan.to_string(), move || {
-            handle.block_on(run(&ground, &reference, plan, storm.as_deref(), &report))
+            Ok(handle.block_on(attempt(&ground, &reference, plan, storm.as_deref(), &report))?)
         }));
     }
     // All at once: those of a storm wait for one another, and most of a run is waiting.
@@ -78,27 +74,4 @@ fn main() -> ExitCode {
 fn storms(plans: &[(Arc<Reference>, Plan)]) -> HashMap<Upset, Arc<Storm>> {
     let count = |upset| plans.iter().filter(|(_, plan)| plan.fault == Fault::Servers(upset)).count();
     Upset::ALL.into_iter().map(|upset| (upset, Arc::new(Storm::new(upset, count(upset))))).collect()
-}
-
-async fn run(
-    ground: &Ground,
-    reference: &Reference,
-    plan: Plan,
-    storm: Option<&Storm>,
-    report: &Mutex<Report>,
-) -> Result<(), Failed> {
-    let record = match storm {
-        Some(storm) => together(ground, reference, &plan, storm).await,
-        None => disturbed(ground, reference, &plan).await,
-    };
-    let findings = judge(reference, &record);
-    let text = findings.iter().take(LINES).map(ToString::to_string).collect::<Vec<_>>().join("\n");
-    let outcome = Outcome::of(plan, &record, findings);
-    report.lock().unwrap_or_else(PoisonError::into_inner).add(&outcome);
-    if text.is_empty() {
-        return Ok(());
-    }
-    let lines: Vec<_> = record.log.lines().collect();
-    let end = lines[lines.len().saturating_sub(LINES)..].join("\n");
-    Err(format!("{text}\nthe operator said:\n{end}").into())
 }

@@ -23,5 +23,6 @@ pub mod report;
 pub mod run;
 mod stage;
 pub mod status_form;
+pub mod trial;
 pub mod turmoil;
 pub mod workload;

@@ -93,9 +93,12 @@ pub async fn disturbed(ground: &Ground, reference: &Reference, plan: &Plan) -> R
     play(ground, &reference.workload, disturbance).await
 }
 
-/// The same where servers are away for several runs at once.
-pub async fn together(ground: &Ground, reference: &Reference, plan: &Plan, storm: &Storm) -> Record {
-    let disturbance = Disturbance { of: Some((reference, plan)), storm: Some(storm), defect: None };
+/// The same, in a storm where servers are away for several runs at once.
+pub async fn together(ground: &Ground, reference: &Reference, plan: &Plan, storm: Option<&Storm>) -> Record {
+    if storm.is_none() {
+        return disturbed(ground, reference, plan).await;
+    }
+    let disturbance = Disturbance { of: Some((reference, plan)), storm, defect: None };
     play(ground, &reference.workload, disturbance).await
 }
 

@@ -23,7 +23,7 @@ use crate::faults::oracles::judge;
 use crate::faults::plan::Plan;
 use crate::faults::reference::Reference;
 use crate::faults::report::{Outcome, Report};
-use crate::faults::run::{disturbed, together};
+use crate::faults::run::together;
 use crate::faults::turmoil::{Storm, Upset};
 use crate::faults::workload;
 
@@ -144,10 +144,7 @@ async fn play(
         let name = plan.to_string();
         async move {
             let run = tokio::spawn(async move {
-                let record = match &storm {
-                    Some(storm) => together(&ground, &reference, &plan, storm).await,
-                    None => disturbed(&ground, &reference, &plan).await,
-                };
+                let record = together(&ground, &reference, &plan, storm.as_deref()).await;
                 let findings = judge(&reference, &record);
                 (Outcome::of(plan, &record, findings), record)
             });
