@@ -49,3 +49,8 @@ pub fn service_monitor() -> ApiResource {
 pub fn optional() -> [ApiResource; 2] {
     [http_route(), service_monitor()]
 }
+
+/// Both.
+pub fn all() -> impl Iterator<Item = ApiResource> {
+    always().into_iter().chain(optional())
+}

@@ -1,17 +1,13 @@
 //! The relay's binary as a person uses it: arguments, environment and standard input go in, both outputs and the exit
 //! code come out. Outputs can be compared with files that are checked in.
-#![expect(
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a command that cannot be run ends the test, with the step's name"
-)]
+#![expect(clippy::expect_used, reason = "a command that cannot be run ends the test, with the step's name")]
 
-use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
 
+use crate::golden;
 use crate::process::binary;
 
 /// Longest time a command may take.
@@ -92,7 +88,7 @@ impl Said {
     }
 
     /// All of it must be what `tests/tests/golden/cli/NAME.txt` holds, once each of `varying` has been replaced by the
-    /// word beside it. With `THREATRELAY_WRITE_GOLDEN` set, the file is written instead.
+    /// word beside it.
     ///
     /// # Panics
     /// With both texts, if it is not.
@@ -104,18 +100,6 @@ impl Said {
         }
         // Trailing blanks say nothing and do not survive editors.
         let text: String = text.lines().flat_map(|line| [line.trim_end(), "\n"]).collect();
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/cli/{name}.txt"));
-        if std::env::var_os("THREATRELAY_WRITE_GOLDEN").is_some() {
-            std::fs::write(&file, text).expect("the golden file");
-            return;
-        }
-        let golden = std::fs::read_to_string(&file).unwrap_or_default();
-        if text != golden {
-            let different = text.lines().zip(golden.lines()).position(|(one, other)| one != other);
-            let line = different.unwrap_or_else(|| text.lines().count().min(golden.lines().count())) + 1;
-            panic!(
-                "{name}.txt differs from line {line}; if it is meant, run with THREATRELAY_WRITE_GOLDEN=1\n{text}"
-            );
-        }
+        golden::matches(&format!("tests/golden/cli/{name}.txt"), &text);
     }
 }

@@ -15,6 +15,7 @@ pub mod fake_otx;
 pub mod faultproxy;
 pub mod faults;
 pub mod footprint;
+pub mod golden;
 pub mod issuer;
 pub mod jwks_server;
 pub mod materials;

@@ -2,12 +2,12 @@
 //! the commands preview.
 #![expect(clippy::expect_used, reason = "a failed step is a failed test")]
 
-use std::path::Path;
 
 use serde_json::Value;
 use tempfile::TempDir;
 use tests::command::{Command, threatrelay};
 use tests::fake_otx::{FakeOtx, Fault, KEY, Route, Rule};
+use tests::golden;
 use tests::picture::terminal;
 use tests::relay::{Builder, TestRelay, WEB, payload};
 use tests::world::{dataset, domain, pulse};
@@ -55,7 +55,6 @@ async fn every_form_of_output_is_the_one_that_is_checked_in() {
     }
 }
 
-/// `THREATRELAY_WRITE_GOLDEN=1` draws it anew.
 #[tokio::test]
 async fn the_picture_in_the_readme_shows_what_a_terminal_shows() {
     let (fake, keys) = fake().await;
@@ -64,12 +63,7 @@ async fn the_picture_in_the_readme_shows_what_a_terminal_shows() {
     let said = before(&fake, &keys, &arguments).env("COLUMNS", "120").run().await.ends_with(0).stdout;
     assert!(said.contains("\u{1b}["), "no colours in {said}");
     let drawn = terminal(&format!("threatrelay lookup {}", observables.join(" ")), &said);
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/images/lookup.svg");
-    if std::env::var_os("THREATRELAY_WRITE_GOLDEN").is_some() {
-        std::fs::write(&file, &drawn).expect("the picture");
-    }
-    let picture = std::fs::read_to_string(&file).unwrap_or_default();
-    assert!(picture == drawn, "docs/images/lookup.svg is old: run with THREATRELAY_WRITE_GOLDEN=1\n{said}");
+    golden::matches("../docs/images/lookup.svg", &drawn);
     let readme = tests::readme::text();
     assert!(readme.contains("](docs/images/lookup.svg)"), "the README does not show it");
     assert!(readme.contains(&format!("threatrelay lookup {}", observables.join(" "))), "nor the command of it");

@@ -4,7 +4,8 @@
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
-use tests::custom_resource::{full, list, merge, objects, observed, resource};
+use tests::custom_resource::{full, list, merge, minimal, objects, observed, resource};
+use tests::golden;
 use threatrelay_operator::build::url;
 
 /// Sections that may be left out alone.
@@ -51,6 +52,23 @@ fn the_same_input_gives_the_same_bytes() {
             Ok(())
         })
         .unwrap();
+}
+
+/// A change here replaces pods of relays that run, when an operator is upgraded: it is to be meant, and in the changelog.
+#[test]
+fn what_is_made_of_a_resource_is_as_written_down() {
+    let mut little = minimal();
+    merge(&mut little, &json!({"credentials": {"mode": "direct", "default": {"secretRef": {"name": "otx", "key": "a"}}}}));
+    for (name, spec) in [("everything", full()), ("little", little)] {
+        let mut objects = list(&objects(&spec, &observed()).unwrap());
+        for (_, object) in &mut objects {
+            if let Some(digest) = object.pointer_mut("/spec/template/metadata/annotations/threatrelay.dev~1ca-hash") {
+                *digest = "of certificates that are drawn".into();
+            }
+        }
+        let texts: Vec<_> = objects.iter().map(|(_, object)| serde_saphyr::to_string(object).unwrap()).collect();
+        golden::matches(&format!("tests/golden/objects/{name}.yaml"), &texts.join("---\n"));
+    }
 }
 
 #[test]

@@ -9,6 +9,8 @@ use tests::eventually::Eventually;
 use tests::faultproxy::FaultProxy;
 use tests::faultproxy::call::{Class, Verb};
 use tests::faultproxy::plan::{Action, Commit, Match, Occurrence, Plan};
+use tests::faults::place::Place;
+use tests::faults::turmoil::{account, grant};
 use tests::operator::{Operator, Scene, install_crd, plane};
 
 const LONG: Duration = Duration::from_secs(45);
@@ -181,6 +183,32 @@ async fn a_leader_that_was_paused_ends_instead_of_writing_beside_the_new_one() {
     assert_eq!(first.ended(LONG).await, Some(1));
     let lease = format!("/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases/threatrelay-operator");
     assert_eq!(plane.api().field(&lease, "/spec/leaseTransitions").await.unwrap(), json!(1));
+}
+
+#[tokio::test]
+async fn a_right_on_the_lease_that_is_missing_is_told_and_its_return_is_enough() {
+    let plane = plane().await;
+    let namespace = plane.namespace("lease-rights").await.unwrap();
+    let access = account(plane.api(), &namespace).await;
+    let without = async |right: Option<&str>| {
+        let right: Option<Place> = right.map(|verb| format!("{verb}-leases-1").parse().unwrap());
+        grant(plane.api(), &namespace, right.as_ref()).await;
+    };
+    without(Some("create")).await;
+    let mut first = Scene::operator(&access, &namespace, &[]).await;
+    first.logs("cannot create resource", LONG).await;
+    without(Some("get")).await;
+    first.logs("cannot get resource", LONG).await;
+    without(None).await;
+    first.logs("\"leading\"", LONG).await;
+
+    without(Some("update")).await;
+    assert_eq!(first.ended(LONG).await, Some(1), "who cannot renew has to end");
+    assert!(first.log().contains("cannot update resource"), "{}", first.log());
+    let second = Scene::operator(&access, &namespace, &[]).await;
+    second.logs("cannot update resource", LONG).await;
+    without(None).await;
+    second.logs("\"leading\"", LONG).await;
 }
 
 #[tokio::test]

@@ -45,7 +45,8 @@ pub struct Applied {
 /// The order: what pods need is there before the pods (account, settings, keys); the Service before them too, so that
 /// the first ready pod is reachable; what guards or moves pods after the Deployment that it is about; the way in last,
 /// when there is something behind it. An autoscaler that is not wanted goes before the Deployment gets a fixed number,
-/// so that the two do not fight.
+/// so that the two do not fight. Keys that are not wanted go when no pod is left that mounts them: such a pod may have to
+/// start anew while its successors do not get ready.
 ///
 /// # Errors
 /// [`ChildError::Call`] when the API cannot be asked, and [`ChildError::NamespaceEnds`]: then going on is pointless.
@@ -68,7 +69,9 @@ pub async fn apply(children: &Children<'_>, objects: Objects, live: Live) -> Res
 
     step.one(&kinds::of::<ServiceAccount>(), Some(&service_account), live.service_account.as_ref()).await?;
     step.one(&kinds::of::<ConfigMap>(), Some(&config_map), live.config_map.as_ref()).await?;
-    step.one(&kinds::of::<Secret>(), secret.as_ref(), live.secret.as_ref()).await?;
+    if secret.is_some() {
+        step.one(&kinds::of::<Secret>(), secret.as_ref(), live.secret.as_ref()).await?;
+    }
     if !step.applied.hindered.is_empty() {
         return Ok(step.applied);
     }
@@ -81,6 +84,9 @@ pub async fn apply(children: &Children<'_>, objects: Objects, live: Live) -> Res
         .as_ref()
         .map(|autoscaler| i64::from(autoscaler.spec.as_ref().and_then(|spec| spec.min_replicas).unwrap_or(1)));
     step.applied.deployment = step.deployment(&deployment, live.deployment.as_ref(), least).await?;
+    if secret.is_none() && step.applied.deployment.as_ref().is_some_and(is_rolled_out) {
+        step.one(&kinds::of::<Secret>(), secret.as_ref(), live.secret.as_ref()).await?;
+    }
     let budget = live.pod_disruption_budget.as_ref();
     step.one(&kinds::of::<PodDisruptionBudget>(), pod_disruption_budget.as_ref(), budget).await?;
     if autoscaler.is_some() {
@@ -91,6 +97,13 @@ pub async fn apply(children: &Children<'_>, objects: Objects, live: Live) -> Res
     step.applied.http_route = step.one(&kinds::http_route(), http_route.as_ref(), live.http_route.as_ref()).await?;
     step.one(&kinds::service_monitor(), service_monitor.as_ref(), live.service_monitor.as_ref()).await?;
     Ok(step.applied)
+}
+
+/// Whether all pods of a live Deployment are of its present template.
+fn is_rolled_out(deployment: &Value) -> bool {
+    let number = |at| deployment.pointer(at).and_then(Value::as_i64).unwrap_or(0);
+    number("/status/observedGeneration") >= number("/metadata/generation")
+        && number("/status/updatedReplicas") == number("/status/replicas")
 }
 
 struct Step<'a> {
@@ -164,4 +177,23 @@ async fn told<T>(step: impl Future<Output = Result<T, ChildError>>, span: Span) 
         span.record("otel.status_code", "ERROR");
     }
     done
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_deployment_is_rolled_out_when_all_its_pods_are_of_what_its_controller_has_seen() {
+        for (seen, updated, all, expected) in
+            [(2, 2, 2, true), (3, 0, 0, true), (1, 2, 2, false), (2, 1, 2, false), (2, 1, 3, false), (2, 0, 1, false)]
+        {
+            let status = json!({"observedGeneration": seen, "updatedReplicas": updated, "replicas": all});
+            let deployment = json!({"metadata": {"generation": 2}, "status": status});
+            assert_eq!(is_rolled_out(&deployment), expected, "{deployment}");
+        }
+        assert!(!is_rolled_out(&json!({"metadata": {"generation": 1}})), "nobody has seen it");
+    }
 }

@@ -37,7 +37,7 @@ pub(super) async fn collect(namespace: Option<&str>) -> Result<Value, ReportErro
     let relay = kinds::of::<ThreatRelay>();
     report["threatrelays"] = list(&client, namespace, &relay, &ListParams::default()).await;
     for kind in
-        kinds::always().into_iter().chain(kinds::optional()).chain([kinds::of::<k8s_openapi::api::core::v1::Pod>()])
+        kinds::all().chain([kinds::of::<k8s_openapi::api::core::v1::Pod>()])
     {
         report[&kind.plural] = list(&client, namespace, &kind, &ListParams::default().labels(&ours)).await;
     }

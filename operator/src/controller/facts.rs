@@ -1,6 +1,7 @@
 //! What a reconcile came to know on its way, gathered for the status.
 
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
@@ -140,7 +141,7 @@ impl<'a> Gathered<'a> {
         if let Some(deployment) = &self.deployment {
             let pods = observe::pods(&context.client, &owner.namespace, &self.selector()).await;
             let pods = publish::forbidden_read(context, self.relay, pods).await?;
-            self.workload = Some(Workload::of(deployment, &pods, self.wanted(deployment), Timestamp::now()));
+            self.workload = Some(Workload::of(deployment, &pods, &self.bounds(deployment), Timestamp::now()));
             let port = u16::try_from(build::ADMIN_PORT).unwrap_or_default();
             target = pods.iter().find_map(ready_address).map(|address| (address, port));
         }
@@ -148,12 +149,12 @@ impl<'a> Gathered<'a> {
         Ok(())
     }
 
-    /// Pods that are to run at least.
-    fn wanted(&self, deployment: &Deployment) -> i32 {
-        let fixed = deployment.spec.as_ref().and_then(|spec| spec.replicas);
+    /// How many pods are to run.
+    fn bounds(&self, deployment: &Deployment) -> RangeInclusive<i32> {
+        let fixed = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
         match &self.relay.spec.autoscaling {
-            Some(autoscaling) => autoscaling.min_replicas,
-            None => fixed.unwrap_or(1),
+            Some(autoscaling) => autoscaling.min_replicas..=autoscaling.max_replicas,
+            None => fixed..=fixed,
         }
     }
 

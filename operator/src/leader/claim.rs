@@ -126,6 +126,27 @@ mod tests {
     }
 
     #[test]
+    fn a_lease_says_whose_it_is_for_how_long_and_since_when() {
+        let spec = |lease: &Lease| lease.spec.clone().unwrap_or_default();
+        let made = claimed(None, "l", "a", 15 * SECOND);
+        assert_eq!(made.metadata.name.as_deref(), Some("l"));
+        assert_eq!(spec(&made).lease_duration_seconds, Some(15));
+        assert!(spec(&made).renew_time.is_some() && spec(&made).acquire_time == spec(&made).renew_time);
+        let mut old = made;
+        old.spec.get_or_insert_default().acquire_time = Some(MicroTime(Timestamp::UNIX_EPOCH));
+        let taken = spec(&claimed(Some(&old), "l", "b", 15 * SECOND));
+        assert_eq!(taken.acquire_time, taken.renew_time, "a new holder has it since now");
+    }
+
+    #[test]
+    fn a_lease_that_is_given_up_is_the_same_one_and_free_at_once() {
+        let free = released(&lease(Some("a"), "7"));
+        assert_eq!((holder(&free), free.metadata.resource_version.as_deref()), (None, Some("7")));
+        let seconds = free.spec.and_then(|spec| spec.lease_duration_seconds);
+        assert_eq!(seconds, Some(1), "for candidates that look at the duration alone");
+    }
+
+    #[test]
     fn a_claim_keeps_the_version_and_counts_changes_of_the_holder() {
         let first = lease(Some("a"), "7");
         let spec = |lease: &Lease| lease.spec.clone().unwrap_or_default();

@@ -154,7 +154,7 @@ fn ready(facts: &Facts<'_>) -> Verdicts {
         return (
             Truth::False,
             Reason::Progressing,
-            format!("pods are being replaced or started: {ready} of {wanted} ready"),
+            format!("pods are being replaced, started or ended: {ready} of {wanted} ready"),
         );
     }
     if let Route::Refused(reason, message) = &facts.route {

@@ -4,6 +4,7 @@
 //! before. What keeps pods from being ready is taken from the pods themselves, in the words of whoever refused. Where
 //! nobody refused anything, a pod that takes longer than a start takes is named with what to look at.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentStatus};
@@ -27,13 +28,13 @@ const LOOPS: Duration = Duration::from_mins(10);
 pub struct Workload {
     /// Enough pods are ready to answer, of whichever template.
     pub is_available: bool,
-    /// As many pods as wanted are available, and all are of the present template.
+    /// There are as many pods as wanted, enough of them are available, and all are of the present template.
     pub is_complete: bool,
     /// Pods.
     pub replicas: i32,
     /// Pods that are ready.
     pub ready: i32,
-    /// Pods that are wanted.
+    /// Pods that are wanted: the fixed number, or as many as there are within an autoscaler's bounds.
     pub wanted: i32,
     /// What keeps pods from being ready, and whether that ends only when somebody acts.
     pub obstacle: Option<Obstacle>,
@@ -53,18 +54,19 @@ pub struct Obstacle {
 }
 
 impl Workload {
-    /// How the pods of a Deployment are at this moment, of which at least `wanted` are to run.
+    /// How the pods of a Deployment are at this moment, of which so many are to run: exactly, where both bounds are one.
     #[must_use]
-    pub fn of(deployment: &Deployment, pods: &[Pod], wanted: i32, now: Timestamp) -> Self {
+    pub fn of(deployment: &Deployment, pods: &[Pod], bounds: &RangeInclusive<i32>, now: Timestamp) -> Self {
         let status = deployment.status.clone().unwrap_or_default();
         let is_current = status.observed_generation >= deployment.metadata.generation;
         let count = |count: Option<i32>| count.unwrap_or(0);
         let is_available = condition(&status, "Available").is_some_and(|(truth, ..)| truth == "True");
         let all = count(status.replicas);
+        let wanted = all.max(*bounds.start()).min(*bounds.end());
         let is_complete = is_current
             && count(status.updated_replicas) == all
-            && count(status.available_replicas) >= wanted
-            && all >= wanted;
+            && count(status.available_replicas) >= *bounds.start()
+            && all == wanted;
         Self {
             is_available,
             is_complete,

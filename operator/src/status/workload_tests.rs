@@ -41,7 +41,7 @@ fn container(state: &Value, last: &Value) -> Value {
 
 #[test]
 fn a_rolled_out_deployment_is_complete() {
-    let workload = Workload::of(&deployment(3, &rolled_out(3)), &[], 2, noon());
+    let workload = Workload::of(&deployment(3, &rolled_out(3)), &[], &(2..=2), noon());
     assert!(workload.is_complete && workload.is_available && workload.obstacle.is_none(), "{workload:?}");
 }
 
@@ -60,16 +60,21 @@ fn what_is_not_rolled_out_is_not_complete() {
         ("a pod too many is of the old template", changed("replicas", json!(3))),
         ("nothing is reported", Value::Null),
     ] {
-        assert!(!Workload::of(&deployment(3, &status), &[], 2, noon()).is_complete, "{case}");
+        assert!(!Workload::of(&deployment(3, &status), &[], &(2..=2), noon()).is_complete, "{case}");
     }
 }
 
 #[test]
-fn more_pods_than_the_autoscalers_least_are_complete() {
+fn pods_are_complete_within_the_autoscalers_bounds_and_at_a_fixed_number_alone() {
     let status = json!({
         "observedGeneration": 3, "replicas": 5, "updatedReplicas": 5, "readyReplicas": 5, "availableReplicas": 4,
     });
-    assert!(Workload::of(&deployment(3, &status), &[], 2, noon()).is_complete);
+    for (bounds, wanted, is_complete) in
+        [(2..=5, 5, true), (2..=8, 5, true), (4..=4, 4, false), (2..=4, 4, false), (5..=5, 5, false), (6..=8, 6, false)]
+    {
+        let workload = Workload::of(&deployment(3, &status), &[], &bounds, noon());
+        assert_eq!((workload.wanted, workload.is_complete), (wanted, is_complete), "{bounds:?}");
+    }
 }
 
 #[test]
@@ -99,7 +104,7 @@ fn what_keeps_pods_from_being_ready_is_told_in_its_own_words() {
     ] {
         let pods = [pod(&container(&state, &last))];
         let status = json!({"observedGeneration": 3, "replicas": 1, "updatedReplicas": 1});
-        let obstacle = Workload::of(&deployment(3, &status), &pods, 1, noon()).obstacle.unwrap();
+        let obstacle = Workload::of(&deployment(3, &status), &pods, &(1..=1), noon()).obstacle.unwrap();
         assert_eq!((obstacle.reason, obstacle.needs_somebody), (reason, needs_somebody), "{state}");
         assert!(obstacle.message.contains(words), "{}", obstacle.message);
     }
@@ -108,7 +113,7 @@ fn what_keeps_pods_from_being_ready_is_told_in_its_own_words() {
 /// What a Deployment that waits for this pod is hindered by, at noon.
 fn hindered_by(pod: Value) -> (Option<Duration>, Option<Obstacle>) {
     let status = json!({"observedGeneration": 3, "replicas": 1, "updatedReplicas": 1});
-    let workload = Workload::of(&deployment(3, &status), &[serde_json::from_value(pod).unwrap()], 1, noon());
+    let workload = Workload::of(&deployment(3, &status), &[serde_json::from_value(pod).unwrap()], &(1..=1), noon());
     (workload.patience, workload.obstacle)
 }
 
@@ -119,7 +124,7 @@ fn a_container_that_ends_again_and_again_loops_while_it_runs_too() {
     for (restarts, at, expected) in [
         (2, "2026-01-01T11:59:58Z", Some(Reason::CrashLooping)),
         (1, "2026-01-01T11:59:58Z", None),
-        (9, "2026-01-01T11:49:58Z", None),
+        (9, "2026-01-01T11:50:00Z", None),
     ] {
         let mut container = container(&running, &ended(at));
         container["restartCount"] = restarts.into();
@@ -156,9 +161,10 @@ fn a_pod_that_takes_longer_than_a_start_is_told_with_what_to_look_at() {
     let waiting = || json!({"waiting": {"reason": "ContainerCreating"}});
     for (since, state, words) in [
         ("2026-01-01T11:59:40Z", running(), Some("kubectl logs p")),
+        ("2026-01-01T11:59:40Z", running(), Some("since 2026-01-01T11:59:40Z")),
         ("2026-01-01T11:59:40Z", waiting(), Some("(ContainerCreating)")),
         ("2026-01-01T11:59:41Z", running(), None),
-        ("2026-01-01T12:00:01Z", running(), None),
+        ("2026-01-01T13:00:00Z", running(), None),
     ] {
         let (patience, found) = hindered_by(unready(since, state));
         assert_eq!(patience.is_some(), found.is_none() || since.ends_with("40Z"), "{since}");
@@ -178,7 +184,7 @@ fn a_pod_that_is_late_when_its_deployment_gave_up_needs_somebody() {
         "conditions": [{"type": "Ready", "status": "False", "lastTransitionTime": "2026-01-01T11:00:00Z"}],
     }}));
     for (pods, reason) in [(vec![late.unwrap()], Reason::PodsNotReady), (Vec::new(), Reason::DeploymentUnavailable)] {
-        let obstacle = Workload::of(&deployment(3, &status), &pods, 1, noon()).obstacle.unwrap();
+        let obstacle = Workload::of(&deployment(3, &status), &pods, &(1..=1), noon()).obstacle.unwrap();
         assert_eq!((obstacle.reason, obstacle.needs_somebody), (reason, true));
     }
 }
@@ -193,7 +199,7 @@ fn pods_that_are_never_made_are_told_of_by_the_deployment() {
             "observedGeneration": 3,
             "conditions": [{"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": message}],
         });
-        let obstacle = Workload::of(&deployment(3, &status), &[], 1, noon()).obstacle.unwrap();
+        let obstacle = Workload::of(&deployment(3, &status), &[], &(1..=1), noon()).obstacle.unwrap();
         assert!(obstacle.reason == reason && obstacle.message.starts_with(message), "{obstacle:?}");
     }
 }
@@ -208,6 +214,42 @@ fn a_pod_that_no_node_takes_is_told_of() {
     }));
     let obstacle = of_pod(&pod.unwrap(), noon()).unwrap();
     assert!(obstacle.reason == Reason::Unschedulable && obstacle.message.contains("0/1 nodes"), "{obstacle:?}");
+}
+
+#[test]
+fn only_a_pod_that_no_node_takes_is_called_so() {
+    for (type_, status, reason) in [
+        ("PodScheduled", "True", "Unschedulable"),
+        ("PodScheduled", "False", "Other"),
+        ("Other", "False", "Unschedulable"),
+    ] {
+        let condition = json!({"type": type_, "status": status, "reason": reason});
+        let pod = serde_json::from_value(json!({"metadata": {"name": "p"}, "status": {"conditions": [condition]}}));
+        assert_eq!(of_pod(&pod.unwrap(), noon()), None, "{condition}");
+    }
+}
+
+#[test]
+fn a_pod_that_is_ready_is_never_late() {
+    let ready = json!({"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T11:00:00Z"});
+    assert_eq!(hindered_by(json!({"metadata": {"name": "p"}, "status": {"conditions": [ready]}})), (None, None));
+}
+
+#[test]
+fn of_pods_before_the_latest_change_nothing_is_told() {
+    let broken = pod(&container(&json!({"waiting": {"reason": "ImagePullBackOff"}}), &json!({})));
+    assert_eq!(Workload::of(&deployment(3, &rolled_out(2)), &[broken], &(2..=2), noon()).obstacle, None);
+}
+
+#[test]
+fn of_several_pods_the_one_that_needs_somebody_is_told_of() {
+    let pulls = pod(&container(&json!({"waiting": {"reason": "ImagePullBackOff"}}), &json!({})));
+    let refuses = pod(&container(&json!({"terminated": {"exitCode": 78, "message": "m"}}), &json!({})));
+    let status = json!({"observedGeneration": 3, "replicas": 2, "updatedReplicas": 2});
+    for pods in [[pulls.clone(), refuses.clone()], [refuses, pulls]] {
+        let found = Workload::of(&deployment(3, &status), &pods, &(2..=2), noon()).obstacle;
+        assert_eq!(found.map(|found| found.reason), Some(Reason::SettingsRefused));
+    }
 }
 
 #[test]

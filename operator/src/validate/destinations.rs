@@ -97,3 +97,24 @@ fn allows(allowed: &str, destination: &Destination) -> bool {
     };
     is_host && port.is_none_or(|port| port == destination.port.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_of_many_colons_is_allowed_with_and_without_a_port() {
+        for (allowed, host, expected) in [
+            ("2001:db8::7", "2001:db8::7", true),
+            ("2001:db8::8", "2001:db8::7", false),
+            ("[2001:db8::7]", "2001:db8::7", true),
+            ("[2001:db8::7]:443", "2001:db8::7", true),
+            ("[2001:db8::7]:444", "2001:db8::7", false),
+            ("2001:db8::7:443", "2001:db8::7", false),
+            ("otx.example:https", "otx.example", false),
+        ] {
+            let destination = Destination { host: host.to_owned(), port: 443 };
+            assert_eq!(allows(allowed, &destination), expected, "{allowed} {host}");
+        }
+    }
+}

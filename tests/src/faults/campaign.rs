@@ -157,7 +157,7 @@ fn places(reference: &Reference, step: usize, family: Family) -> Vec<Place> {
         Family::Rights => rights_of_operator().filter(|right| is_used(name, right)).collect(),
         Family::Refusals if name == ("everything", "create") => {
             let is_made = |kind: &ApiResource| reference.counts.keys().any(|(made, _)| *made == kind.kind);
-            let kinds = kinds::always().into_iter().filter(is_made).map(|kind| kind.plural);
+            let kinds = kinds::all().filter(is_made).map(|kind| kind.plural);
             kinds.chain(["pods".to_owned()]).map(|plural| the_first("create", &plural)).collect()
         }
         Family::Refusals => Vec::new(),
@@ -180,15 +180,14 @@ fn midst(reference: &Reference, step: usize) -> Place {
 
 /// Whether a step needs this right: each is tried where it is used.
 fn is_used((workload, step): (&str, &str), right: &Place) -> bool {
-    let is_optional = kinds::optional().iter().any(|kind| kind.plural == right.resource);
     let used_by = match (&*right.verb, &*right.resource) {
-        _ if is_optional => return false,
-        ("delete", "ingresses") => ("ingress", "off"),
+        ("delete", "ingresses" | "httproutes") => ("ingress", "off"),
         ("delete", "horizontalpodautoscalers") => ("autoscale", "off"),
-        ("delete", "networkpolicies" | "poddisruptionbudgets") => ("guards", "off"),
+        ("delete", "networkpolicies" | "poddisruptionbudgets" | "servicemonitors") => ("guards", "off"),
+        ("delete", "secrets") => ("rotation", "given-up"),
         ("create" | "patch", "poddisruptionbudgets") => ("guards", "on"),
-        // No workload takes the keys away, and an event is changed only when it comes again soon.
-        ("delete", _) | ("patch", "events") => return false,
+        // An event is changed only when it comes again soon.
+        ("patch", "events") => return false,
         _ => ("everything", "create"),
     };
     used_by == (workload, step)

@@ -79,9 +79,10 @@ impl Fault {
     /// Crashes at a write.
     pub const CRASHES: [Self; 3] = [Self::Crash(Before), Self::Crash(Done), Self::Crash(Answered)];
     /// What a write may be answered with, or not at all.
-    pub const OF_WRITES: [Self; 11] = [
+    pub const OF_WRITES: [Self; 12] = [
         Self::Answer(403),
         Self::Answer(409),
+        Self::Answer(422),
         Self::Answer(429),
         Self::Answer(500),
         Self::Answer(503),

@@ -126,7 +126,7 @@ type Namespaces = Arc<Mutex<HashMap<String, watch::Sender<Chronicle>>>>;
 /// The watcher of a plane. Ends when dropped.
 pub struct History {
     namespaces: Namespaces,
-    watches: JoinSet<()>,
+    _watches: JoinSet<()>,
 }
 
 impl History {
@@ -135,15 +135,10 @@ impl History {
     pub fn start(client: &Client) -> Self {
         let namespaces = Namespaces::default();
         let mut watches = JoinSet::new();
-        for kind in kinds::always().into_iter().chain([kinds::of::<ThreatRelay>()]) {
+        for kind in kinds::all().chain([kinds::of::<ThreatRelay>()]) {
             watches.spawn(follow(client.clone(), kind, Arc::clone(&namespaces)));
         }
-        Self { namespaces, watches }
-    }
-
-    /// Watches one more kind, which the plane has.
-    pub fn watch(&mut self, client: &Client, kind: ApiResource) {
-        self.watches.spawn(follow(client.clone(), kind, Arc::clone(&self.namespaces)));
+        Self { namespaces, _watches: watches }
     }
 
     /// Keeps what happens in `namespace`, which is about to be made.

@@ -52,15 +52,25 @@ fn step(name: &'static str, acts: Vec<Act>) -> Step {
     Step { name, acts, is_struck: true }
 }
 
-/// A spec that asks for every kind of child that a plain control plane offers.
+/// A spec that asks for every kind of child.
 #[must_use]
 pub fn everything() -> Value {
     json!({
         "autoscaling": {"minReplicas": 1, "maxReplicas": 3},
         "credentials": {"default": {"secretRef": {"name": "otx"}}},
-        "ingress": {"host": "otx.soc.example", "className": "traefik"},
+        "gateway": gateway(),
+        "ingress": ingress(),
+        "monitoring": {"serviceMonitor": {}},
         "resources": {"requests": {"cpu": "1000m", "memory": "64Mi"}},
     })
+}
+
+fn ingress() -> Value {
+    json!({"host": "otx.soc.example", "className": "traefik"})
+}
+
+fn gateway() -> Value {
+    json!({"parentRefs": [{"name": "public"}], "hostnames": ["otx.soc.example"]})
 }
 
 fn with_key() -> Value {
@@ -73,9 +83,12 @@ pub fn all() -> Vec<Workload> {
     let one = || json!({"replicas": 1});
     let of = |name, steps| Workload { name, steps };
     let scaled = json!({"replicas": null, "autoscaling": {"minReplicas": 1, "maxReplicas": 4}});
-    let route = json!({"ingress": {"host": "otx.soc.example", "className": "traefik"}});
-    let guards =
-        |enabled: bool| json!({"networkPolicy": {"enabled": enabled}, "podDisruptionBudget": {"enabled": enabled}});
+    let ways_in = json!({"ingress": ingress(), "gateway": gateway()});
+    let monitored = json!({"serviceMonitor": {}});
+    let guards = |enabled: bool, monitoring: &Value| {
+        let switch = json!({"enabled": enabled});
+        json!({"networkPolicy": switch, "podDisruptionBudget": switch, "monitoring": monitoring})
+    };
     let image = json!({"image": {"repository": "registry.example/threatrelay", "tag": "2.0.0"}});
     vec![
         of("minimal", vec![step("create", vec![Create(one())])]),
@@ -93,19 +106,26 @@ pub fn all() -> Vec<Workload> {
             "ingress",
             vec![
                 made(vec![Create(one())]),
-                step("on", vec![Change(route)]),
-                step("off", vec![Change(json!({"ingress": null}))]),
+                step("on", vec![Change(ways_in)]),
+                step("off", vec![Change(json!({"ingress": null, "gateway": null}))]),
             ],
         ),
         of(
             "guards",
             vec![
-                made(vec![Create(json!({"replicas": 2}))]),
-                step("off", vec![Change(guards(false))]),
-                step("on", vec![Change(guards(true))]),
+                made(vec![Create(json!({"replicas": 2, "monitoring": monitored}))]),
+                step("off", vec![Change(guards(false, &Value::Null))]),
+                step("on", vec![Change(guards(true, &monitored))]),
             ],
         ),
-        of("rotation", vec![made(vec![Key("key-one"), Create(with_key())]), step("rotate", vec![Key("key-two")])]),
+        of(
+            "rotation",
+            vec![
+                made(vec![Key("key-one"), Create(with_key())]),
+                step("rotate", vec![Key("key-two")]),
+                step("given-up", vec![Change(json!({"credentials": null}))]),
+            ],
+        ),
         of("corrected", vec![step("refused", vec![Create(with_key())]), step("corrected", vec![Key("key-one")])]),
         of(
             "pause",

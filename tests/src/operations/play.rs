@@ -4,12 +4,10 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 use threatrelay_operator::api::ThreatRelay;
 use threatrelay_operator::build::build;
-use threatrelay_operator::kinds;
 use threatrelay_operator::observed::{Observed, OptionalApis};
 use threatrelay_operator::settings::Settings;
 use threatrelay_operator::validate::validate;
@@ -18,13 +16,10 @@ use tokio::sync::{Mutex, OnceCell};
 use super::fields::Base;
 use super::operation::{Operation, world};
 use super::stage::Stage;
-use crate::cluster::programs::Program;
 use crate::custom_resource::{list, lost};
-use crate::eventually::Eventually;
-use crate::faults::ground::{Ground, client};
+use crate::faults::ground::Ground;
 use crate::faults::masks::{Mask, OF_AUTOSCALERS, State, differences, without};
 use crate::faults::operator::{Log, Operator, settings};
-use crate::operator::service_monitors;
 
 /// The settings of the operator: what the bases name is allowed.
 const FLAGS: [&str; 4] = [
@@ -51,27 +46,12 @@ impl Campaign {
     /// # Panics
     /// When it cannot be started.
     pub async fn start() -> Self {
-        let mut ground = Ground::start().await;
-        let gateway = Program::named("gateway-api").and_then(Program::folder).expect("the types of the Gateway API");
-        let applied = ground.plane.kubectl(&["apply", "--server-side", "-f", &gateway.display().to_string()]);
-        applied.expect("the types of the Gateway API");
-        let definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
-        ground.api.create(definitions, &service_monitors()).await.expect("the type of the Prometheus operator");
-        // The operator looks for them at its start, and then only twice a minute.
-        for kind in kinds::optional() {
-            let path = format!("/apis/{}/{}", kind.api_version, kind.plural);
-            let served = Eventually::new(format!("{path} is served")).within(Duration::from_secs(30));
-            served.ok(async || ground.api.get(&path).await).await.expect("the optional kinds");
-        }
+        let ground = Ground::start().await;
         for (name, value) in [("business", 1000), ("low", 10)] {
             let class = json!({
                 "apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": name}, "value": value,
             });
             ground.api.create("/apis/scheduling.k8s.io/v1/priorityclasses", &class).await.expect("a PriorityClass");
-        }
-        let watching = client(ground.api.access()).await;
-        for kind in kinds::optional() {
-            ground.history.watch(&watching, kind);
         }
         let (settings, log) = (settings(&FLAGS), Log::default());
         let operator = Operator::start(&ground.operator, settings.clone(), None, &log);

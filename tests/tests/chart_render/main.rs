@@ -1,7 +1,6 @@
 //! What the operator's chart makes of values: 14 sets, by Helm 3 and Helm 4 alike, beside what they made before.
 //!
 //! The goldens are objects as Helm 3 renders them, without the definition of the type (`crds/` is that).
-//! `THREATRELAY_WRITE_GOLDEN=1` writes them anew.
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use std::fs;
@@ -10,6 +9,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use tests::chart::folder;
 use tests::chart::helm::{BOTH, Helm, KUBERNETES, objects};
+use tests::golden;
 
 const CHART: &str = "threatrelay-operator";
 
@@ -45,14 +45,7 @@ fn every_set_of_values_renders_as_before() {
         let texts: Vec<_> =
             rendered(&helm, &values).iter().map(|object| serde_saphyr::to_string(object).unwrap()).collect();
         let text = texts.join("---\n");
-        let golden = here("golden").join(format!("{name}.yaml"));
-        if std::env::var_os("THREATRELAY_WRITE_GOLDEN").is_some() {
-            fs::create_dir_all(here("golden")).unwrap();
-            fs::write(&golden, &text).unwrap();
-        }
-        let before = fs::read_to_string(&golden).unwrap_or_default();
-        let line = text.lines().zip(before.lines()).position(|(now, before)| now != before);
-        assert!(text == before, "{name} differs at line {line:?}; THREATRELAY_WRITE_GOLDEN=1 writes it anew\n{text}");
+        golden::matches(&format!("tests/chart_render/golden/{name}.yaml"), &text);
     }
 }
 

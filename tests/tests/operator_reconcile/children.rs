@@ -111,6 +111,25 @@ async fn what_is_switched_off_is_removed_and_nothing_else_and_what_is_switched_o
 }
 
 #[tokio::test]
+async fn keys_that_are_given_up_stay_while_a_pod_that_mounts_them_is_left() {
+    let scene = all_of("given-up").await;
+    let (keys, quotas) = (scene.path("v1/secrets", "r-otx-keys"), scene.path("v1/resourcequotas", ""));
+    // The pods that serve have no successors: there is no room for one more.
+    let quota = json!({
+        "apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "full"}, "spec": {"hard": {"pods": "2"}},
+    });
+    scene.api.create(&quotas, &quota).await.unwrap();
+    let quota = scene.path("v1/resourcequotas", "full");
+    scene.object("both pods are counted", &quota, |quota| quota["status"]["used"]["pods"] == "2").await;
+    scene.change("r", json!({"credentials": null})).await;
+    scene.becomes("r", "Ready", "False/QuotaExceeded").await;
+    scene.api.get(&keys).await.unwrap();
+    scene.api.delete(&quota).await.unwrap();
+    scene.gone(&keys).await;
+    scene.ready("r").await;
+}
+
+#[tokio::test]
 async fn a_deleted_resource_leaves_nothing_but_what_is_the_users() {
     let scene = all_of("leaves").await;
     scene.api.delete(&scene.relay("r")).await.unwrap();

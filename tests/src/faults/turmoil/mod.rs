@@ -17,8 +17,7 @@ use super::stage::Stage;
 
 pub use adversary::Edit;
 pub use refusals::Refusal;
-pub(super) use rights::account;
-pub use rights::of_operator as rights_of_operator;
+pub use rights::{account, grant, of_operator as rights_of_operator};
 pub use servers::{Storm, Upset};
 
 /// What a run goes through.

@@ -115,14 +115,14 @@ impl<'a> Refused<'a> {
 
     /// Whether objects of a kind are made although these are refused.
     fn is_made(&self, other: &str) -> bool {
-        let plural = kinds::always().into_iter().find(|known| known.kind == other).map(|known| known.plural);
+        let plural = kinds::all().find(|known| known.kind == other).map(|known| known.plural);
         let is_needed = |plural: &str| NEEDED.contains(&plural);
         plural.is_none_or(|plural| plural != self.plural && (!is_needed(self.plural) || is_needed(&plural)))
     }
 }
 
 fn kind(plural: &str) -> String {
-    kinds::always().into_iter().find(|known| known.plural == plural).map(|known| known.kind).unwrap_or_default()
+    kinds::all().find(|known| known.plural == plural).map(|known| known.kind).unwrap_or_default()
 }
 
 fn message(relay: &Value) -> String {
@@ -133,7 +133,7 @@ fn message(relay: &Value) -> String {
 
 /// The quota that leaves no room for one more of these, beside what people make.
 fn room(plural: &str) -> Value {
-    let group = kinds::always().into_iter().find(|known| known.plural == plural).map(|known| known.group);
+    let group = kinds::all().find(|known| known.plural == plural).map(|known| known.group);
     let dot = group.filter(|group| !group.is_empty()).map(|group| format!(".{group}")).unwrap_or_default();
     json!({(format!("count/{plural}{dot}")): if plural == "secrets" { "1" } else { "0" }})
 }
@@ -158,7 +158,7 @@ async fn policy(stage: &Stage<'_>, plural: &str, reason: &str) -> Vec<String> {
     let expression = format!(
         "request.resource.resource == '{plural}' ? object.metadata.name in {NOT_OURS} : object.metadata.name != 'probe'"
     );
-    let group = kinds::always().into_iter().find(|known| known.plural == plural).map(|known| known.group);
+    let group = kinds::all().find(|known| known.plural == plural).map(|known| known.group);
     let rule = |group: &str, plural: &str| json!({"apiGroups": [group], "apiVersions": ["*"], "operations": ["CREATE", "UPDATE"], "resources": [plural]});
     let policy = json!({
         "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy", "metadata": {"name": name},

@@ -33,8 +33,11 @@ pub fn of_operator() -> impl Iterator<Item = Place> {
     })
 }
 
-/// An account of `namespace` with all of them, as `access` is of the server.
-pub(in crate::faults) async fn account(api: &Api, namespace: &str) -> Access {
+/// An account that has all of them in `namespace`, and those on the lease.
+///
+/// # Panics
+/// When it cannot be made.
+pub async fn account(api: &Api, namespace: &str) -> Access {
     let accounts = format!("/api/v1/namespaces/{ACCOUNTS}/serviceaccounts");
     let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": namespace}});
     api.create(&accounts, &account).await.expect("the operator's account");
@@ -54,8 +57,11 @@ pub(in crate::faults) async fn account(api: &Api, namespace: &str) -> Access {
     api.access().with_token(token)
 }
 
-/// Makes the role of all rights but one.
-async fn grant(api: &Api, namespace: &str, without: Option<&Place>) {
+/// Gives the account of `namespace` all rights but one.
+///
+/// # Panics
+/// When the API server refuses the role.
+pub async fn grant(api: &Api, namespace: &str, without: Option<&Place>) {
     let all = on_relays(true).into_iter().chain(on_lease(ACCOUNT));
     let rules = all.filter_map(|Rule { kind, subresource, verbs, name }| {
         let is_it = |right: &&Place| right.resource == kind.plural && right.subresource == subresource.unwrap_or("");
