@@ -40,6 +40,8 @@ struct Sum {
     struck: usize,
     diverged: usize,
     longest: Duration,
+    /// The plan that took it.
+    of: String,
 }
 
 impl Report {
@@ -49,7 +51,9 @@ impl Report {
         sum.plans += 1;
         sum.struck += usize::from(outcome.is_struck);
         sum.diverged += usize::from(!outcome.findings.is_empty());
-        sum.longest = sum.longest.max(outcome.took);
+        if outcome.took > sum.longest {
+            (sum.longest, sum.of) = (outcome.took, outcome.plan.to_string());
+        }
     }
 
     /// Plans that ran, and those among them whose fault found its request.
@@ -61,9 +65,10 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (family, Sum { plans, struck, diverged, longest }) in &self.0 {
+        for (family, Sum { plans, struck, diverged, longest, of }) in &self.0 {
             let seconds = longest.as_secs();
-            writeln!(f, "{family:?}: {plans} plans, {struck} struck, {diverged} diverged, longest step {seconds} s")?;
+            write!(f, "{family:?}: {plans} plans, {struck} struck, {diverged} diverged")?;
+            writeln!(f, ", longest step {seconds} s ({of})")?;
         }
         Ok(())
     }

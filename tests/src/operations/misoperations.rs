@@ -110,7 +110,8 @@ pub fn all() -> Vec<Misoperation> {
         refused("network/cuts-otx", json!({"networkPolicy": {"egress": []}}), "unknown field \"spec.networkPolicy.egress\""),
         plain("upstream/host-not-allowed", Fixed, Spec(json!({"upstream": {"baseUrl": "https://otx.example.net"}})),
             ready("False/DestinationNotAllowed", ["leads to otx.example.net:443", "change it"])),
-        plain("upstream/missing-authorities", Fixed, Spec(bundle("absent")),
+        // Who mounts it does not start.
+        of("upstream/missing-authorities", Fixed, Spec(bundle("absent")), Health::NeverReady,
             ready("False/ConfigMapNotFound", ["is not there", "Create it"])),
         plain("upstream/no-authority", Fixed, Beside("v1", "configmaps", no_certificate, bundle("beside")),
             ready("False/ConfigMapKeyInvalid", ["holds no PEM certificate", "Write one"])),
