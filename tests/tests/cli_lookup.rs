@@ -2,7 +2,6 @@
 //! the commands preview.
 #![expect(clippy::expect_used, reason = "a failed step is a failed test")]
 
-
 use serde_json::Value;
 use tempfile::TempDir;
 use tests::command::{Command, threatrelay};

@@ -58,7 +58,10 @@ fn the_same_input_gives_the_same_bytes() {
 #[test]
 fn what_is_made_of_a_resource_is_as_written_down() {
     let mut little = minimal();
-    merge(&mut little, &json!({"credentials": {"mode": "direct", "default": {"secretRef": {"name": "otx", "key": "a"}}}}));
+    merge(
+        &mut little,
+        &json!({"credentials": {"mode": "direct", "default": {"secretRef": {"name": "otx", "key": "a"}}}}),
+    );
     for (name, spec) in [("everything", full()), ("little", little)] {
         let mut objects = list(&objects(&spec, &observed()).unwrap());
         for (_, object) in &mut objects {

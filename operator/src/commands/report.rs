@@ -36,9 +36,7 @@ pub(super) async fn collect(namespace: Option<&str>) -> Result<Value, ReportErro
     });
     let relay = kinds::of::<ThreatRelay>();
     report["threatrelays"] = list(&client, namespace, &relay, &ListParams::default()).await;
-    for kind in
-        kinds::all().chain([kinds::of::<k8s_openapi::api::core::v1::Pod>()])
-    {
+    for kind in kinds::all().chain([kinds::of::<k8s_openapi::api::core::v1::Pod>()]) {
         report[&kind.plural] = list(&client, namespace, &kind, &ListParams::default().labels(&ours)).await;
     }
     let events = kinds::of::<k8s_openapi::api::events::v1::Event>();

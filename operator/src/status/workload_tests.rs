@@ -69,9 +69,14 @@ fn pods_are_complete_within_the_autoscalers_bounds_and_at_a_fixed_number_alone()
     let status = json!({
         "observedGeneration": 3, "replicas": 5, "updatedReplicas": 5, "readyReplicas": 5, "availableReplicas": 4,
     });
-    for (bounds, wanted, is_complete) in
-        [(2..=5, 5, true), (2..=8, 5, true), (4..=4, 4, false), (2..=4, 4, false), (5..=5, 5, false), (6..=8, 6, false)]
-    {
+    for (bounds, wanted, is_complete) in [
+        (2..=5, 5, true),
+        (2..=8, 5, true),
+        (4..=4, 4, false),
+        (2..=4, 4, false),
+        (5..=5, 5, false),
+        (6..=8, 6, false),
+    ] {
         let workload = Workload::of(&deployment(3, &status), &[], &bounds, noon());
         assert_eq!((workload.wanted, workload.is_complete), (wanted, is_complete), "{bounds:?}");
     }
