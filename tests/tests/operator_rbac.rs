@@ -15,7 +15,7 @@ use tests::cluster::programs::Program;
 use tests::cluster::{Access, Api, ControlPlane};
 use tests::eventually::Eventually;
 use tests::operator::installed::{ACCOUNT, SYSTEM, installed, list, variables};
-use tests::operator::{Operator, service_monitors};
+use tests::operator::{Health, Kubelet, Operator, service_monitors};
 use threatrelay_operator::rights::{Rule, on_lease, on_relays};
 use tokio::process::{Child, Command};
 
@@ -124,6 +124,8 @@ async fn every_right_is_used(values: Value) {
     let fit = operator(&access, &variables, &folder).arg("check").output().await.unwrap();
     assert!(fit.status.success(), "{}", String::from_utf8_lossy(&fit.stdout));
     let running = operator(&access, &variables, &folder).args(["run", "--listen", "127.0.0.1:0"]).spawn().unwrap();
+    // Keys are removed when no pod mounts them any more, so there have to be pods.
+    let _kubelet = Kubelet::start(plane.api().clone(), NAMESPACE.to_owned(), Health::Ready);
     let scene = Scene { api: plane.api() };
     let secret = |key: &str| json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "otx"}, "stringData": {"api-key": key}});
     scene.api.apply(&path("api/v1", "secrets", "otx"), &secret("first")).await.unwrap();
@@ -153,6 +155,7 @@ async fn every_right_is_used(values: Value) {
     for (group, resource) in REMOVABLE {
         scene.becomes(group, resource, false).await;
     }
+    scene.has_no_keys().await;
     stop(running).await;
 
     let account = format!("system:serviceaccount:{SYSTEM}:{ACCOUNT}");
@@ -212,6 +215,14 @@ impl Scene<'_> {
         let count = async || self.api.field(&path, "/items").await.unwrap().as_array().map_or(0, Vec::len);
         let wait = Eventually::new(format!("there {} {resource}", if there { "are" } else { "are no" }));
         wait.within(Duration::from_secs(30)).matches(count, |count| (*count > 0) == there).await.unwrap();
+    }
+
+    /// Waits until the Secret with the relay's keys is gone.
+    async fn has_no_keys(&self) {
+        let keys = path("api/v1", "secrets", "otx-otx-keys");
+        let status = async || self.api.get(&keys).await.err().and_then(|error| error.status());
+        let wait = Eventually::new("the keys are gone").within(Duration::from_secs(30));
+        wait.matches(status, |status| *status == Some(404)).await.unwrap();
     }
 
     /// Waits until the operator says so of what the resource refers to.
