@@ -1,5 +1,5 @@
 //! What the cluster holds that matters to one resource, as it was just read: plain data, filled by the reads and used by
-//! `validate`, `build` and `status`. Contents of Secrets are not printed.
+//! `validate`, `build`, `apply` and `status`. Contents of Secrets are not printed.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -53,6 +53,15 @@ pub struct Children {
     pub service_monitor: Option<DynamicObject>,
 }
 
+/// Whether all pods of a Deployment are of its present template, as far as its controller has seen it.
+#[must_use]
+pub fn is_rolled_out(deployment: &Deployment) -> bool {
+    let status = deployment.status.as_ref();
+    let is_seen = status.and_then(|status| status.observed_generation) >= deployment.metadata.generation;
+    let count = |count: Option<i32>| count.unwrap_or(0);
+    is_seen && status.is_none_or(|status| count(status.updated_replicas) == count(status.replicas))
+}
+
 /// The value of one key of a Secret.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Content(Vec<u8>);
@@ -74,5 +83,29 @@ impl From<Vec<u8>> for Content {
 impl fmt::Debug for Content {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[redacted]")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_deployment_is_rolled_out_when_all_its_pods_are_of_what_its_controller_has_seen() {
+        let of = |status| {
+            let spec = json!({"selector": {}, "template": {}});
+            serde_json::from_value(json!({"metadata": {"generation": 2}, "spec": spec, "status": status})).unwrap()
+        };
+        for (seen, updated, all, expected) in
+            [(2, 2, 2, true), (3, 0, 0, true), (1, 2, 2, false), (2, 1, 2, false), (2, 1, 3, false), (2, 0, 1, false)]
+        {
+            let status = json!({"observedGeneration": seen, "updatedReplicas": updated, "replicas": all});
+            assert_eq!(is_rolled_out(&of(status.clone())), expected, "{status}");
+        }
+        assert!(!is_rolled_out(&of(json!(null))), "nobody has seen it");
     }
 }

@@ -11,11 +11,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tests::binaries;
 use tests::cluster::audit::{Right, Used, granted, rights_of};
-use tests::cluster::programs::Program;
 use tests::cluster::{Access, Api, ControlPlane};
 use tests::eventually::Eventually;
 use tests::operator::installed::{ACCOUNT, SYSTEM, installed, list, variables};
-use tests::operator::{Health, Kubelet, Operator, service_monitors};
+use tests::operator::{Health, Kubelet, Operator, install_optional};
 use threatrelay_operator::rights::{Rule, on_lease, on_relays};
 use tokio::process::{Child, Command};
 
@@ -96,12 +95,10 @@ async fn prepared(objects: &[Value]) -> ControlPlane {
     let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}});
     plane.api().create("/api/v1/namespaces", &namespace).await.unwrap();
     let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("monitors.json"), service_monitors().to_string()).unwrap();
-    fs::write(folder.path().join("operator.json"), list(objects)).unwrap();
-    let gateway = Program::named("gateway-api").unwrap().folder().unwrap();
-    for file in [&gateway, folder.path()] {
-        plane.kubectl(&["apply", "--server-side", "-f", &file.display().to_string()]).unwrap();
-    }
+    let file = folder.path().join("operator.json");
+    fs::write(&file, list(objects)).unwrap();
+    plane.kubectl(&["apply", "--server-side", "-f", &file.display().to_string()]).unwrap();
+    install_optional(&plane).await;
     plane
 }
 

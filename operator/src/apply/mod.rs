@@ -14,7 +14,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::ApiResource;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tracing::field::Empty;
 use tracing::{Instrument, Span};
@@ -23,7 +23,7 @@ use self::write::{ChildError, Children};
 use crate::broken::{self, Defect};
 use crate::build::Objects;
 use crate::kinds;
-use crate::observed::Children as Live;
+use crate::observed::{Children as Live, is_rolled_out};
 
 /// The children as they are now.
 #[derive(Debug, Default)]
@@ -84,7 +84,8 @@ pub async fn apply(children: &Children<'_>, objects: Objects, live: Live) -> Res
         .as_ref()
         .map(|autoscaler| i64::from(autoscaler.spec.as_ref().and_then(|spec| spec.min_replicas).unwrap_or(1)));
     step.applied.deployment = step.deployment(&deployment, live.deployment.as_ref(), least).await?;
-    if secret.is_none() && step.applied.deployment.as_ref().is_some_and(is_rolled_out) {
+    let applied = step.applied.deployment.as_ref().and_then(|live| Deployment::deserialize(live).ok());
+    if secret.is_none() && applied.is_some_and(|live| is_rolled_out(&live)) {
         step.one(&kinds::of::<Secret>(), secret.as_ref(), live.secret.as_ref()).await?;
     }
     let budget = live.pod_disruption_budget.as_ref();
@@ -97,13 +98,6 @@ pub async fn apply(children: &Children<'_>, objects: Objects, live: Live) -> Res
     step.applied.http_route = step.one(&kinds::http_route(), http_route.as_ref(), live.http_route.as_ref()).await?;
     step.one(&kinds::service_monitor(), service_monitor.as_ref(), live.service_monitor.as_ref()).await?;
     Ok(step.applied)
-}
-
-/// Whether all pods of a live Deployment are of its present template.
-fn is_rolled_out(deployment: &Value) -> bool {
-    let number = |at| deployment.pointer(at).and_then(Value::as_i64).unwrap_or(0);
-    number("/status/observedGeneration") >= number("/metadata/generation")
-        && number("/status/updatedReplicas") == number("/status/replicas")
 }
 
 struct Step<'a> {
@@ -177,23 +171,4 @@ async fn told<T>(step: impl Future<Output = Result<T, ChildError>>, span: Span) 
         span.record("otel.status_code", "ERROR");
     }
     done
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn a_deployment_is_rolled_out_when_all_its_pods_are_of_what_its_controller_has_seen() {
-        for (seen, updated, all, expected) in
-            [(2, 2, 2, true), (3, 0, 0, true), (1, 2, 2, false), (2, 1, 2, false), (2, 1, 3, false), (2, 0, 1, false)]
-        {
-            let status = json!({"observedGeneration": seen, "updatedReplicas": updated, "replicas": all});
-            let deployment = json!({"metadata": {"generation": 2}, "status": status});
-            assert_eq!(is_rolled_out(&deployment), expected, "{deployment}");
-        }
-        assert!(!is_rolled_out(&json!({"metadata": {"generation": 1}})), "nobody has seen it");
-    }
 }

@@ -13,6 +13,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
 use crate::api::conditions::Reason;
+use crate::observed::is_rolled_out;
 
 /// Exit code of a relay that refuses its settings (`EX_CONFIG`).
 const SETTINGS_REFUSED: i32 = 78;
@@ -63,10 +64,8 @@ impl Workload {
         let is_available = condition(&status, "Available").is_some_and(|(truth, ..)| truth == "True");
         let all = count(status.replicas);
         let wanted = all.max(*bounds.start()).min(*bounds.end());
-        let is_complete = is_current
-            && count(status.updated_replicas) == all
-            && count(status.available_replicas) >= *bounds.start()
-            && all == wanted;
+        let is_complete =
+            is_rolled_out(deployment) && count(status.available_replicas) >= *bounds.start() && all == wanted;
         Self {
             is_available,
             is_complete,

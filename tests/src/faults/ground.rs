@@ -2,20 +2,16 @@
 //! and the operator's own account with the rights of the installation, so that a right too few shows as a refusal.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use serde_json::{Value, json};
-use threatrelay_operator::kinds;
 
 use super::history::History;
 use super::node::Node;
-use crate::cluster::programs::Program;
 use crate::cluster::{Access, Api, ControlPlane};
-use crate::eventually::Eventually;
 use crate::operator::installed::{ACCOUNT, SYSTEM, installed, list};
-use crate::operator::{install_crd, service_monitors};
+use crate::operator::{install_crd, install_optional};
 
 /// A plane with everything that runs need.
 pub struct Ground {
@@ -40,7 +36,7 @@ impl Ground {
     pub async fn start() -> Self {
         let plane = ControlPlane::start().await.expect("a control plane");
         install_crd(&plane).await;
-        offer_optional(&plane).await;
+        install_optional(&plane).await;
         // The installation's own operator is not to run: there is no node, and each run has an operator of its own.
         let mut objects = installed(&json!({}));
         objects.retain(|object| object["kind"] != "Deployment");
@@ -70,21 +66,6 @@ impl Ground {
     #[must_use]
     pub fn name(&self) -> String {
         format!("run-{:05}", self.runs.fetch_add(1, Ordering::Relaxed))
-    }
-}
-
-/// Installs the optional kinds and waits until they are served: the operator looks for them at its start, and then only
-/// twice a minute.
-async fn offer_optional(plane: &ControlPlane) {
-    let gateway = Program::named("gateway-api").and_then(Program::folder).expect("the types of the Gateway API");
-    let applied = plane.kubectl(&["apply", "--server-side", "-f", &gateway.display().to_string()]);
-    applied.expect("the types of the Gateway API");
-    let definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
-    plane.api().create(definitions, &service_monitors()).await.expect("the type of the Prometheus operator");
-    for kind in kinds::optional() {
-        let path = format!("/apis/{}/{}", kind.api_version, kind.plural);
-        let served = Eventually::new(format!("{path} is served")).within(Duration::from_secs(30));
-        served.ok(async || plane.api().get(&path).await).await.expect("the optional kinds");
     }
 }
 

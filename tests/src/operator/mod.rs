@@ -12,10 +12,14 @@ pub use kubelet::{Health, Kubelet};
 pub use process::Operator;
 pub use scene::Scene;
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
+use threatrelay_operator::kinds;
 use tokio::sync::OnceCell;
 
 use crate::cluster::ControlPlane;
+use crate::cluster::programs::Program;
 use crate::eventually::Eventually;
 
 /// Installs the CRD and waits until the API server serves it.
@@ -31,6 +35,24 @@ pub async fn install_crd(plane: &ControlPlane) {
         .ok(async || plane.api().get("/apis/threatrelay.dev/v1alpha1/threatrelays").await)
         .await
         .expect("the CRD");
+}
+
+/// Installs the optional kinds and waits until they are served: an operator looks for them at its start, and then only
+/// twice a minute.
+///
+/// # Panics
+/// When they are refused.
+pub async fn install_optional(plane: &ControlPlane) {
+    let gateway = Program::named("gateway-api").and_then(Program::folder).expect("the types of the Gateway API");
+    let applied = plane.kubectl(&["apply", "--server-side", "-f", &gateway.display().to_string()]);
+    applied.expect("the types of the Gateway API");
+    let definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+    plane.api().create(definitions, &service_monitors()).await.expect("the type of the Prometheus operator");
+    for kind in kinds::optional() {
+        let path = format!("/apis/{}/{}", kind.api_version, kind.plural);
+        let served = Eventually::new(format!("{path} is served")).within(Duration::from_secs(30));
+        served.ok(async || plane.api().get(&path).await).await.expect("the optional kinds");
+    }
 }
 
 /// A control plane with the CRD that the tests of a process share; it is started by the first who asks.
@@ -60,8 +82,7 @@ pub fn condition(resource: &Value, type_: &str) -> String {
 }
 
 /// The Prometheus operator's type, as far as it matters who may touch it.
-#[must_use]
-pub fn service_monitors() -> Value {
+fn service_monitors() -> Value {
     json!({
         "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
         "metadata": {"name": "servicemonitors.monitoring.coreos.com"},

@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tests::cluster::ControlPlane;
-use tests::cluster::programs::Program;
 use tests::eventually::Eventually;
-use tests::operator::{Scene, condition, install_crd, service_monitors};
+use tests::operator::{Scene, condition, install_crd, install_optional};
 
 use super::conflicts::meets_another;
 
@@ -27,9 +26,7 @@ async fn optional_apis_that_come_later_are_used_without_a_restart() {
         scene.create(name, both.clone()).await;
         scene.becomes(name, "Ready", "False/GatewayApiNotInstalled").await;
     }
-    let folder = Program::named("gateway-api").unwrap().folder().unwrap();
-    plane.kubectl(&["apply", "--server-side", "-f", &folder.display().to_string()]).unwrap();
-    plane.api().create(DEFINITIONS, &service_monitors()).await.unwrap();
+    install_optional(&plane).await;
     let children = [
         ("gateway.networking.k8s.io/v1/httproutes", "HTTPRoute"),
         ("monitoring.coreos.com/v1/servicemonitors", "ServiceMonitor"),

@@ -4,6 +4,7 @@
 use std::future::ready;
 use std::time::Duration;
 
+use kube::api::ApiResource;
 use serde_json::{Value, json};
 use threatrelay_operator::kinds;
 
@@ -81,7 +82,7 @@ impl<'a> Refused<'a> {
     /// Waits until the status says which child is refused and why, and the others are there; then lifts the refusal.
     pub(super) async fn passes(self, stage: &Stage<'_>, reference: &Reference) -> Vec<Finding> {
         let (reason, why) = self.refusal.told();
-        let kind = kind(self.plural);
+        let kind = child(self.plural).map(|known| known.kind).unwrap_or_default();
         let child = if self.plural == "pods" { "pods \"r-".to_owned() } else { format!("{kind} \"r") };
         let wanted: Vec<_> = reference.counts.keys().filter(|(other, _)| self.is_made(other)).collect();
         let look = || {
@@ -121,8 +122,9 @@ impl<'a> Refused<'a> {
     }
 }
 
-fn kind(plural: &str) -> String {
-    kinds::all().find(|known| known.plural == plural).map(|known| known.kind).unwrap_or_default()
+/// The kind of child with this plural; pods are none.
+fn child(plural: &str) -> Option<ApiResource> {
+    kinds::all().find(|known| known.plural == plural)
 }
 
 fn message(relay: &Value) -> String {
@@ -133,7 +135,7 @@ fn message(relay: &Value) -> String {
 
 /// The quota that leaves no room for one more of these, beside what people make.
 fn room(plural: &str) -> Value {
-    let group = kinds::all().find(|known| known.plural == plural).map(|known| known.group);
+    let group = child(plural).map(|known| known.group);
     let dot = group.filter(|group| !group.is_empty()).map(|group| format!(".{group}")).unwrap_or_default();
     json!({(format!("count/{plural}{dot}")): if plural == "secrets" { "1" } else { "0" }})
 }
@@ -158,7 +160,7 @@ async fn policy(stage: &Stage<'_>, plural: &str, reason: &str) -> Vec<String> {
     let expression = format!(
         "request.resource.resource == '{plural}' ? object.metadata.name in {NOT_OURS} : object.metadata.name != 'probe'"
     );
-    let group = kinds::all().find(|known| known.plural == plural).map(|known| known.group);
+    let group = child(plural).map(|known| known.group);
     let rule = |group: &str, plural: &str| json!({"apiGroups": [group], "apiVersions": ["*"], "operations": ["CREATE", "UPDATE"], "resources": [plural]});
     let policy = json!({
         "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy", "metadata": {"name": name},
