@@ -54,8 +54,9 @@ pub(super) fn tool(name: &str, version: &str) -> Result<bool, Box<dyn Error>> {
     if is_there(name) {
         return Ok(false);
     }
-    let status =
-        Command::new("cargo").args(["install", "--quiet", "--locked", "--version", version, name]).status()?;
+    // Built quickly, as they run for seconds.
+    let arguments = ["install", "--quiet", "--debug", "--locked", "--version", version, name];
+    let status = Command::new("cargo").args(arguments).status()?;
     if status.success() { Ok(true) } else { Err(format!("`cargo install {name}` failed: install it by hand").into()) }
 }
 

@@ -95,7 +95,7 @@ impl Suites {
     pub(super) fn run(self, variables: &Variables) -> Result<Count, Box<dyn Error>> {
         // Binaries that suites start as processes of their own.
         let mut cargo = Command::new("cargo");
-        cargo.args(["build", "--quiet", "--release", "--workspace", "--bins"]);
+        cargo.args(["build", "--quiet", "--workspace", "--bins"]);
         if !timed("binaries", || cargo.status())?.success() {
             return Err("the build failed".into());
         }
@@ -152,7 +152,7 @@ fn cargo_test(suites: &[&str], options: &[&str], variables: &Variables) -> Resul
 fn suite_alone(suite: &str, options: &[&str], variables: &Variables) -> Result<Count, Box<dyn Error>> {
     println!("{suite}:");
     let mut cargo = Command::new("cargo");
-    cargo.args(["test", "--quiet", "--release", "-p", "tests", "--test", suite]).args(options);
+    cargo.args(["test", "--quiet", "-p", "tests", "--test", suite]).args(options);
     let mut running =
         cargo.envs(variables.iter().cloned()).env("THREATRELAY_BINARY", relay()?).stdout(Stdio::piped()).spawn()?;
     let count = watch(running.stdout.take(), result_of)?;
@@ -172,7 +172,7 @@ fn relay() -> io::Result<PathBuf> {
 fn nextest(filter: &str, variables: &Variables) -> Result<Count, Box<dyn Error>> {
     let ignored = ignored(filter)?;
     let mut cargo = Command::new("cargo");
-    cargo.args(["nextest", "run", "--release", "--workspace", "--no-fail-fast", "--color", "never", "-E", filter]);
+    cargo.args(["nextest", "run", "--workspace", "--no-fail-fast", "--color", "never", "-E", filter]);
     let mut running =
         cargo.envs(variables.iter().cloned()).env("THREATRELAY_BINARY", relay()?).stderr(Stdio::piped()).spawn()?;
     let count = watch(running.stderr.take(), summary_of)?;
@@ -187,7 +187,7 @@ fn nextest(filter: &str, variables: &Variables) -> Result<Count, Box<dyn Error>>
 /// Tests that say themselves that they do not run here (data or a program is absent).
 fn ignored(filter: &str) -> Result<usize, Box<dyn Error>> {
     let list = Command::new("cargo")
-        .args(["nextest", "list", "--release", "--workspace", "--run-ignored", "only", "--message-format", "oneline"])
+        .args(["nextest", "list", "--workspace", "--run-ignored", "only", "--message-format", "oneline"])
         .args(["--color", "never", "-E", filter])
         .stderr(Stdio::inherit())
         .output()?;
