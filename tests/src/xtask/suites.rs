@@ -6,6 +6,7 @@ use std::fmt;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::thread;
 
 use super::test::timed;
 
@@ -69,17 +70,10 @@ const PLANE_VARIANTS: &[&str] = &["faults_variants"];
 const WITH_DEFECTS: &[&str] = &["--features", "broken-variants"];
 /// Suites about what is shipped.
 const SHIPPED: &[&str] = &["trust_supply"];
-/// Suites whose tests share a control plane, and so a process.
-const PLANE: &[&str] = &[
-    "operator_schema",
-    "operator_rbac",
-    "operator_reconcile",
-    "operator_runtime",
-    "faults_plane",
-    "faults_turmoil",
-    "faults_operations",
-    "faults_scale",
-];
+/// Suites whose tests share a control plane, and so a process, and mostly wait.
+const WAITING: &[&str] = &["operator_schema", "operator_rbac", "operator_reconcile", "operator_runtime"];
+/// The same that need the machine.
+const PLANE: &[&str] = &["faults_plane", "faults_turmoil", "faults_operations", "faults_scale"];
 /// Suites whose tests share a cluster with nodes and mostly wait, side by side.
 const AILING: &[&str] = &["faults_relay"];
 /// Suites whose tests share a cluster with nodes.
@@ -102,6 +96,7 @@ impl Suites {
         let shared: Vec<String> = TABLES
             .iter()
             .chain(SHIPPED)
+            .chain(WAITING)
             .chain(PLANE)
             .chain(NODES)
             .chain(AILING)
@@ -119,7 +114,12 @@ impl Suites {
             Self::Variants => cargo_test(VARIANTS, WITH_DEFECTS, variables),
             Self::Shipped => cargo_test(SHIPPED, &[], variables),
             // Most of their time they wait, each for an operator of its own.
-            Self::Plane => cargo_test(PLANE, &[], &side_by_side(variables, "8")),
+            Self::Plane => {
+                let variables = side_by_side(variables, "8");
+                let mut all = together(WAITING, &variables)?;
+                all.add(&cargo_test(PLANE, &[], &variables)?);
+                Ok(all)
+            }
             Self::PlaneVariants => cargo_test(PLANE_VARIANTS, WITH_DEFECTS, variables),
             Self::Nodes => {
                 let mut all = cargo_test(NODES, &[], variables)?;
@@ -135,27 +135,51 @@ fn side_by_side(variables: &Variables, tests: &str) -> Variables {
     [&variables[..], &[("RUST_TEST_THREADS", tests.into())]].concat()
 }
 
-/// Runs each of these suites of the tests' crate in one process.
+/// Runs these suites of the tests' crate one after the other, each in one process.
 fn cargo_test(suites: &[&str], options: &[&str], variables: &Variables) -> Result<Count, Box<dyn Error>> {
     let mut all = Count::default();
     for suite in suites {
-        let mut count = timed(suite, || suite_alone(suite, options, variables))?;
-        if count.failed > 0 {
-            println!("{suite}: {} failed; once more, as on a busy machine what waits for others may", count.failed);
-            count = suite_alone(suite, options, variables)?;
-        }
-        all.add(&count);
+        all.add(&tried(suite, options, variables)?);
     }
     Ok(all)
 }
 
+/// Runs these suites at the same time.
+fn together(suites: &[&str], variables: &Variables) -> Result<Count, Box<dyn Error>> {
+    let mut all = Count::default();
+    let counts: Vec<_> = thread::scope(|scope| {
+        let running: Vec<_> = suites
+            .iter()
+            .map(|suite| {
+                let run = || tried(suite, &[], variables).map_err(|error| error.to_string());
+                scope.spawn(run)
+            })
+            .collect();
+        running.into_iter().map(thread::ScopedJoinHandle::join).collect()
+    });
+    for count in counts {
+        all.add(&count.map_err(|_| "a suite's thread broke")??);
+    }
+    Ok(all)
+}
+
+/// Runs a suite in one process, and once more if some of it fails.
+fn tried(suite: &str, options: &[&str], variables: &Variables) -> Result<Count, Box<dyn Error>> {
+    let count = timed(suite, || suite_alone(suite, options, variables))?;
+    if count.failed == 0 {
+        return Ok(count);
+    }
+    println!("{suite}: {} failed; once more, as on a busy machine what waits for others may", count.failed);
+    suite_alone(suite, options, variables)
+}
+
+/// Runs a suite in one process; each line says whose it is.
 fn suite_alone(suite: &str, options: &[&str], variables: &Variables) -> Result<Count, Box<dyn Error>> {
-    println!("{suite}:");
     let mut cargo = Command::new("cargo");
     cargo.args(["test", "--quiet", "-p", "tests", "--test", suite]).args(options);
     let mut running =
         cargo.envs(variables.iter().cloned()).env("THREATRELAY_BINARY", relay()?).stdout(Stdio::piped()).spawn()?;
-    let count = watch(running.stdout.take(), result_of)?;
+    let count = watch(running.stdout.take(), &format!("{suite}: "), result_of)?;
     let status = running.wait()?;
     let count = count.ok_or_else(|| format!("{suite} ended without a result ({status})"))?;
     if !status.success() && count.failed == 0 {
@@ -175,7 +199,7 @@ fn nextest(filter: &str, variables: &Variables) -> Result<Count, Box<dyn Error>>
     cargo.args(["nextest", "run", "--workspace", "--no-fail-fast", "--color", "never", "-E", filter]);
     let mut running =
         cargo.envs(variables.iter().cloned()).env("THREATRELAY_BINARY", relay()?).stderr(Stdio::piped()).spawn()?;
-    let count = watch(running.stderr.take(), summary_of)?;
+    let count = watch(running.stderr.take(), "", summary_of)?;
     let status = running.wait()?;
     let count = Count { skipped: ignored, ..count.ok_or("nextest ended without a summary")? };
     if !status.success() && count.failed == 0 {
@@ -198,13 +222,17 @@ fn ignored(filter: &str) -> Result<usize, Box<dyn Error>> {
     Ok(names.lines().count())
 }
 
-/// Passes a runner's output on and returns the last count in it.
-fn watch(output: Option<impl Read>, count_of: fn(&str) -> Option<Count>) -> Result<Option<Count>, Box<dyn Error>> {
+/// Passes a runner's output on, each line behind the prefix, and returns the last count in it.
+fn watch(
+    output: Option<impl Read>,
+    prefix: &str,
+    count_of: fn(&str) -> Option<Count>,
+) -> Result<Option<Count>, Box<dyn Error>> {
     let mut count = None;
     for line in BufReader::new(output.ok_or("the runner has no output")?).lines() {
         let line = line?;
         count = count_of(&line).or(count);
-        println!("{line}");
+        println!("{prefix}{line}");
     }
     Ok(count)
 }
