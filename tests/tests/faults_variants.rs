@@ -44,13 +44,8 @@ fn main() -> ExitCode {
     let plans = Defect::ALL.map(|defect| (defect, plan(defect).parse::<Plan>().expect("a plan")));
     let workloads: BTreeSet<&str> = plans.iter().map(|(_, plan)| &*plan.workload).collect();
     let mut trials = Vec::new();
-    let wanted = workload::all().into_iter().filter(|workload| workloads.contains(workload.name));
-    let taken = wanted.map(|workload| {
-        let ground = Arc::clone(&ground);
-        runtime.spawn(async move { Reference::take(&ground, workload).await })
-    });
-    for taking in taken.collect::<Vec<_>>() {
-        let reference = runtime.block_on(taking).expect("no panic").expect("an undisturbed run");
+    for workload in workload::all().into_iter().filter(|workload| workloads.contains(workload.name)) {
+        let reference = runtime.block_on(Reference::take(&ground, workload)).expect("an undisturbed run");
         let reference = Arc::new(reference);
         for (defect, plan) in plans.iter().filter(|(_, plan)| plan.workload == reference.workload.name) {
             let (ground, reference, plan, defect) =
